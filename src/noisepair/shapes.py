@@ -1,0 +1,11 @@
+"""The shapes of this package, named once.
+
+Letters: B pictures, C colour planes, H×W pixels. Values are floats, [0, 1] unless said otherwise.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Picture = Float[Tensor, "C H W"]
+Batch = Float[Tensor, "B C H W"]
+Scalar = Float[Tensor, ""]
