@@ -54,9 +54,9 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 
 # --clear: what an older lock brought must not linger.
 $(LOCKED): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "noisepair needs Python 3.11 or newer, and '$(PYTHON)' is" \
-			"$$($(PYTHON) --version 2>&1 || true). Name another: make PYTHON=python3.12 …" >&2; \
+			"$$($(PYTHON) --version 2>/dev/null || echo missing). Name another: make PYTHON=python3.12 …" >&2; \
 		exit 1; }
 	@echo "Making .venv: this fetches torch and takes minutes, once."
 	$(PYTHON) -m venv --clear .venv
@@ -75,7 +75,7 @@ lock: ## resolve all dependencies anew: make lock TORCH=2.13.0
 	build/lock/venv/bin/python -m pip install torch==$(TORCH) --requirement build/lock/wanted.txt
 	@{ echo "# The exact environment of \`make install\`: to run and to develop noisepair."; \
 		echo "# Written by \`make lock\`; the bounds that users need are in pyproject.toml."; \
-		build/lock/venv/bin/python -m pip freeze | sed 's/+[a-z0-9.]*$$//'; \
+		build/lock/venv/bin/python -m pip freeze --all --exclude pip | sed 's/+[a-z0-9.]*$$//'; \
 	} > build/lock/requirements.lock
 	mv build/lock/requirements.lock requirements.lock
 	rm -rf build/lock

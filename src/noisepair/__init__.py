@@ -10,8 +10,10 @@ models, losses, optim (the parts), train (the only loop), checkpoint (the model 
 (any picture, tile by tile), metrics, evaluate (scores against clean pictures). `app` is the face.
 """
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .denoise import Denoiser as Denoiser
@@ -37,11 +39,25 @@ PUBLIC = {
 __all__ = ["__version__", *PUBLIC]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
-    if name in PUBLIC:
-        return getattr(import_module(f".{PUBLIC[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+class Package(ModuleType):
+    """This module, where `train` and `evaluate` are the functions, not the files of their name.
+
+    Python binds a file to the package when it is imported; a property that takes no assignment
+    keeps the name for the function, whichever comes first.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in PUBLIC:
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+def public(name: str, file: str) -> property:
+    return property(lambda package: getattr(import_module(f"{__name__}.{file}"), name))
+
+
+for _name, _file in PUBLIC.items():
+    setattr(Package, _name, public(_name, _file))
+sys.modules[__name__].__class__ = Package

@@ -64,7 +64,7 @@ def constant(used: float) -> float:
 def cosine(used: float) -> float:
     """Up in the first 3 % of the run, then down along half a cosine to zero.
 
-    >>> [round(cosine(used), 2) for used in (0, 0.015, 0.03, 0.515, 1)]
+    >>> [round(cosine(used), 2) for used in (0.0, 0.015, 0.03, 0.515, 1.0)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     warm = 0.03

@@ -57,7 +57,7 @@ def seconds(text: object) -> object:
 def duration(value: float) -> str:
     """The text that `seconds` reads back.
 
-    >>> duration(600), duration(5400), duration(7.5)
+    >>> duration(600.0), duration(5400.0), duration(7.5)
     ('10m', '1h30m', '7.5s')
     """
     hours, rest = divmod(value, 3600)
@@ -66,7 +66,9 @@ def duration(value: float) -> str:
     return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
+)
 class Recipe:
     """Two equal recipes with `steps` give two equal runs on the same machine.
 
@@ -252,7 +254,12 @@ def sentence(error: ValidationError) -> str:
     if where and where[0] in PARTS and len(where) > 1 and where[1] in PARTS[where[0]]:
         del where[1]  # the discriminator: network.unet.channels is the line network.channels
     line = ".".join(step for step in where if not step.isdigit())
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("Field required", "should hold one more value")
+    reason = (
+        first["msg"]
+        .removeprefix("Value error, ")
+        .removeprefix("Input ")
+        .replace("Field required", "should hold one more value")
+    )
     if not line:
         return reason
     if first["type"] == "unexpected_keyword_argument":

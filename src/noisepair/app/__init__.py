@@ -1,0 +1,1 @@
+"""The face: the only part that prints, parses, draws pages and picks a device."""

@@ -10,6 +10,7 @@ same shape and says what tiling must know of it:
 
 from typing import Protocol, runtime_checkable
 
+from .scale import Scale, scale_of
 from .unet import UNet, UNetModule
 
 Network = UNet  # the union of all settings; each names itself by its `kind`
@@ -24,4 +25,4 @@ class Tileable(Protocol):
     multiple: int
 
 
-__all__ = ["NETWORKS", "Network", "Tileable", "UNet", "UNetModule"]
+__all__ = ["NETWORKS", "Network", "Scale", "Tileable", "UNet", "UNetModule", "scale_of"]

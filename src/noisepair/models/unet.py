@@ -76,7 +76,7 @@ class UpConv(nn.Conv2d):
         taps_below = self.weight[:, : self.channels_below]
         taps_skip = self.weight[:, self.channels_below :]
         out = F.conv2d(skip, taps_skip, self.bias, padding=1)
-        out = out + F.conv_transpose2d(below, repeated(taps_below), stride=2, padding=1)
+        out += F.conv_transpose2d(below, repeated(taps_below), stride=2, padding=1)
         return F.leaky_relu_(out, SLOPE)
 
 
@@ -106,7 +106,9 @@ class UNetModule(nn.Module):
         self.decode = nn.ModuleList()
         below = widths[-1]
         for skip in widths[-2::-1]:
-            self.decode.append(nn.ModuleList([UpConv(below, skip, 2 * skip), Conv(2 * skip, 2 * skip)]))
+            self.decode.append(
+                nn.ModuleList([UpConv(below, skip, 2 * skip), Conv(2 * skip, 2 * skip)])
+            )
             below = 2 * skip
         self.leave_a = UpConv(below, planes, settings.head[0])
         self.leave_b = Conv(*settings.head)
@@ -147,7 +149,10 @@ def radius(levels: int) -> int:
             grow = 1 if level == levels - 1 else 2  # bottom, or decode
             low, high = low - grow, high + grow
         for _ in range(levels):
-            low, high = 2 * low - 1, 2 * high + 2  # ↓ sees two pixels, the convolution before it one more
+            low, high = (
+                2 * low - 1,
+                2 * high + 2,
+            )  # ↓ sees two pixels, the convolution before it one more
         low, high = low - 1, high + 1  # enter
         farthest = max(farthest, pixel - low, high - pixel)
     return farthest

@@ -1,0 +1,196 @@
+"""`noisepair train`: read options, train, show how it goes, say what came of it."""
+
+import inspect
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from .. import recipe as recipes
+from ..recipe import Recipe
+from ..train import Progress
+from ..train import train as train_model
+from .console import Options, span
+
+if TYPE_CHECKING:
+    from ..denoise import Denoiser
+
+RECIPE = Group("Recipe", help="Any line of the recipe, as in a recipe file.", sort_key=50)
+STANDARD = Options()
+Cli = Callable[..., int]
+
+
+def with_recipe_lines(command: Cli) -> Cli:
+    """Give a command an option for every line of the recipe: its `**lines`, spelled out."""
+    signature = inspect.signature(command)
+    fixed = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    taken = {parameter.name for parameter in fixed}
+    lines = [
+        inspect.Parameter(
+            name.replace(".", "__"),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, option(name, meaning, default)],
+        )
+        for name, (meaning, default) in recipes.LINES.items()
+        if name not in taken
+    ]
+    command.__signature__ = signature.replace(parameters=fixed + lines)  # type: ignore[attr-defined]
+    return command
+
+
+def option(name: str, meaning: str, default: str) -> Parameter:
+    dashed = f"--{name.replace('_', '-')}"
+    is_switch = default in ("true", "false")
+    return Parameter(
+        name=dashed,
+        group=RECIPE,
+        help=f"{meaning} [default: {default}]" + " (true or false)" * is_switch,
+    )
+
+
+@with_recipe_lines
+def train(
+    source: str,
+    source2: str | None = None,
+    /,
+    *,
+    out: Path,
+    recipe: Path | None = None,
+    frames: Annotated[bool, Parameter(negative="")] = False,
+    pattern: str | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = STANDARD,
+    **lines: str | None,
+) -> int:
+    """Train a denoiser on noisy shots of scenes; no clean picture is needed.
+
+    The weights that are kept are those with the least held-out loss: between a denoised shot and
+    the *other noisy shot* of a scene that was not trained on. For independent zero-mean noise that
+    is the error against the clean picture plus a constant, so no clean picture is needed for it.
+
+    Examples
+    --------
+    noisepair train shots_a shots_b --out model
+    noisepair train scenes --out model --budget 30m
+    noisepair train stack.tif --frames --out model --steps 5000
+    noisepair train clean --noise gaussian --noise.sigma 25/255 --out model
+
+    Parameters
+    ----------
+    source
+        Two folders with the same file names (the first here), a folder whose files pair by name
+        (a_1.png a_2.png), a folder with a folder a scene, a stack (with --frames), an .npy or .npz
+        of two or more shots, the course's train_data.pkl, or clean pictures (with --noise).
+    source2
+        The second folder, or file.
+    out
+        The model folder to write; never overwritten.
+    recipe
+        A TOML file of recipe lines; options given here come before it.
+    frames
+        The source is a sequence, and neighbouring frames show the same scene.
+    pattern
+        How file names pair, as in '{scene}_{shot}.png'.
+    resume
+        Continue the run in --out from its last state.
+    """
+    device = options.torch_device()
+    given = {name.replace("__", "."): text for name, text in lines.items() if text is not None}
+    wanted = Recipe.read(recipe, given) if recipe or given or not resume else None
+    with stop_on_signal() as stopped, display(options) as show:
+
+        def watch(progress: Progress) -> bool:
+            show(progress)
+            return bool(stopped)
+
+        denoiser = train_model(
+            source, source2, out=out, recipe=wanted, device=device, frames=frames,
+            pattern=pattern, resume=resume, watch=watch, tell=options.say,
+        )  # fmt: skip
+    came = denoiser.card.provenance["result"]
+    if stopped:
+        again = sys.argv[1:] if "--resume" in sys.argv else [*sys.argv[1:], "--resume"]
+        options.say(
+            f"Stopped at step {came['steps']}; all of it is saved. Go on with:",
+            f"  noisepair {shlex.join(again)}",
+        )
+        return 130
+    options.result(told(denoiser, out), {"model": str(out), "complete": came["complete"], **came})
+    return 0
+
+
+def told(denoiser: "Denoiser", out: Path) -> str:
+    """The end of a run, for a person."""
+    came = denoiser.card.provenance["result"]
+    lines = [f"{came['steps']} steps in {span(came['seconds'])}. The model is {out}."]
+    if came["gain_db"] is not None:
+        lines.append(
+            f"Best at step {came['best_step']}: about {came['gain_db']:+.1f} dB PSNR on held-out"
+            " scenes, estimated from their noisy shots (equal, independent, zero-mean noise)."
+        )
+    elif came["held_out_l2"] is not None:
+        lines.append("Its held-out loss is within the noise itself: too little to estimate a gain.")
+    return "\n".join([*lines, f"Next: noisepair denoise PICTURES --model {out} --out denoised"])
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """Catch Ctrl-C and SIGTERM: the list fills at the first, the second is let through."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, catch) for number in signals]
+    try:
+        yield caught
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def display(options: Options) -> Iterator[Callable[[Progress], None]]:
+    """A live line in a terminal, a plain line a validation elsewhere, nothing when quiet."""
+    console = options.console()
+    if options.quiet or not console.is_terminal:
+        yield lambda progress: options.say(plain(progress)) if progress.validated else None
+        return
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(24), TextColumn("{task.percentage:>3.0f} %  {task.description}"))
+    with Bar(*columns, console=console, refresh_per_second=4) as bar:
+        task = bar.add_task("beginning", total=1.0)
+        last = 0.0
+
+        def show(progress: Progress) -> None:
+            nonlocal last
+            if progress.validated or progress.seconds - last > 0.25:
+                last = progress.seconds
+                bar.update(task, completed=progress.used, description=plain(progress))
+
+        yield show
+
+
+def plain(progress: Progress) -> str:
+    """One line of where the run stands."""
+    parts = [f"step {progress.step}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.5f}")
+    if progress.held_out is not None:
+        parts.append(f"held-out {progress.held_out:.5f}")
+    if progress.gain_db is not None:
+        parts.append(f"PSNR {progress.gain_db:+.1f} dB (est.)")
+    parts.append(f"{progress.pictures_per_second:.0f} pictures/s")
+    return "  ".join([*parts, f"{span(progress.seconds_left)} left"])

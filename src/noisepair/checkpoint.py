@@ -1,0 +1,177 @@
+"""The model folder: everything a trained model is, as data and never as code.
+
+    weights.safetensors   the best weights so far
+    model.json            recipe, scale, planes, what it was trained on, scores, machine
+    history.jsonl         a line a validation
+    state.safetensors     the last weights and the optimizer's memory, for --resume
+
+Every file is written beside its place and then moved there, so a reader, or a run that continues
+after `kill -9`, meets an old file or a new one and never half of one.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .errors import InputError
+from .files import make_folder, said, write
+from .models import Scale
+from .recipe import Recipe
+
+FORMAT = 1
+CARD, WEIGHTS, STATE, HISTORY = (
+    "model.json",
+    "weights.safetensors",
+    "state.safetensors",
+    "history.jsonl",
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `model.json` says: how the weights are to be used and where they come from."""
+
+    recipe: Recipe
+    planes: int
+    scale: Scale
+    provenance: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe.lines(),
+            "planes": self.planes,
+            "normalisation": asdict(self.scale),
+            "provenance": dict(self.provenance),
+        }
+
+
+Tensors = dict[str, Tensor]
+
+
+def refuse_existing(folder: Path) -> None:
+    """Overwrite nothing unasked."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} exists and is not empty. Choose another --out, or continue that run with"
+            " --resume."
+        )
+
+
+def create(folder: Path) -> None:
+    """A model folder with an empty history."""
+    make_folder(folder)
+    write(folder / HISTORY, b"")
+
+
+def write_card(folder: Path, card: Card) -> None:
+    write(folder / CARD, (json.dumps(card.as_json(), indent=2) + "\n").encode())
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a model folder; InputError where there is none or it is damaged or too new."""
+    path = folder / CARD
+    if not folder.is_dir() or not path.exists():
+        raise InputError(
+            f"{folder} is not a model: it has no {CARD}. Give a folder written by `noisepair train`."
+        )
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        found = plain["format"]
+        if found > FORMAT:
+            raise InputError(
+                f"{folder} has model format {found}; this noisepair reads up to {FORMAT}."
+                " Upgrade noisepair."
+            )
+        scale = Scale(**plain["normalisation"])
+        recipe = Recipe.of(plain["recipe"])
+        return Card(recipe, int(plain["planes"]), scale, plain["provenance"])
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is damaged or not noisepair's ({type(error).__name__}: {error}). Restore it"
+            " from a copy, or train again."
+        ) from None
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Tensors with a few plain values and a checksum of their bytes."""
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(dict(about), allow_nan=True)
+    write(path, save(flat, metadata={"about": text, "checksum": checksum(flat)}))
+
+
+def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """What `save_tensors` wrote; InputError where the file is missing, damaged or another's."""
+    if not path.exists():
+        raise InputError(
+            f"{path.parent} has no {path.name}. Restore it from a copy, or train again."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged: {error}. Restore it from a copy, or train again."
+        ) from None
+    if about.get("checksum") != checksum(tensors):
+        raise InputError(
+            f"{path} is damaged or not noisepair's: its checksum does not fit its contents."
+            " Restore it from a copy, or train again."
+        )
+    return tensors, json.loads(about["about"])
+
+
+def fit_into(path: Path, module: torch.nn.Module, tensors: Tensors) -> None:
+    """Load weights; InputError where they belong to another network."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{path} holds weights of another network than its {CARD} says: {reason}"
+        ) from None
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+# — history —
+
+
+def append_history(folder: Path, line: Mapping[str, Any]) -> None:
+    with said(f"write {folder / HISTORY}"), open(folder / HISTORY, "a", encoding="utf-8") as file:
+        file.write(json.dumps(dict(line)) + "\n")
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """All whole lines; a last line that a crash cut short is passed over."""
+    path = folder / HISTORY
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return lines
+
+
+def trim_history(folder: Path, step: int) -> None:
+    """Forget what came after `step`: the run goes on from there and will say it again."""
+    kept = [line for line in read_history(folder) if line["step"] <= step]
+    write(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in kept).encode())

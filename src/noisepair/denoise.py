@@ -1,0 +1,241 @@
+"""Denoise a picture of any size in bounded memory.
+
+A picture is cut into tiles. Each is read with a *halo* of extra pixels on every side that are
+computed and thrown away; with a halo of the network's radius (how far an output pixel can see) the
+pixels that stay have seen just what they would have seen in the whole picture. A tile is read from
+a multiple of the network's pooling grid on, or it would be pooled in other groups of pixels.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, images
+from .checkpoint import Card
+from .errors import InputError
+from .hardware import Precision, autocast, free_memory, resolve
+from .shapes import Batch
+
+# Bytes at the peak for each pixel that a tile reads, for the 991k U-Net in float32, and how many
+# bytes a tile may take: 10,000×10,000 RGB pixels then stay under 1 GiB (benchmarks/memory.py).
+BYTES_A_PIXEL = 800
+MOST_BYTES = 640 * 2**20
+SMALLEST = 32  # side below which a tile that does not fit is not halved any more
+
+AnyArray = TypeVar("AnyArray", np.ndarray, Tensor)
+Watch = Callable[[int, int], None]  # pixels done, of all
+
+
+@dataclass(frozen=True)
+class Window:
+    """One tile along one axis: read this much, keep that part of the result, write it there."""
+
+    read: slice
+    keep: slice
+    write: slice
+
+    @classmethod
+    def around(cls, start: int, stop: int, size: int, halo: int, multiple: int = 1) -> "Window":
+        """The tile [start, stop) of [0, size), read with its halo from the grid of `multiple` on."""
+        first, last = max(0, start - halo), min(size, stop + halo)
+        first -= first % multiple
+        return cls(slice(first, last), slice(start - first, stop - first), slice(start, stop))
+
+
+def cuts(start: int, stop: int, tile: int) -> Iterator[tuple[int, int]]:
+    """[start, stop) in pieces of `tile`."""
+    for at in range(start, stop, tile):
+        yield at, min(at + tile, stop)
+
+
+Area = tuple[int, int, int, int]  # top, bottom, left, right
+
+
+def areas(whole: Area, tile: int) -> list[Area]:
+    """Tiles that touch without overlapping."""
+    top, bottom, left, right = whole
+    return [(*y, *x) for y, x in product(cuts(top, bottom, tile), cuts(left, right, tile))]
+
+
+@torch.inference_mode()
+def in_tiles(
+    network: Callable[[Batch], Batch],
+    noisy: Batch,
+    out: Batch,
+    *,
+    tile: int,
+    halo: int,
+    multiple: int = 1,
+    watch: Watch | None = None,
+) -> None:
+    """Put `network` of `noisy` (B, C, H, W) into `out`, tile by tile; the two may be any strides.
+
+    When memory runs out, the tiles still to do are halved, down to 32 pixels a side.
+    """
+    height, width = noisy.shape[2:]
+    rest = areas((0, height, 0, width), tile)
+    done = 0
+    while rest:
+        top, bottom, left, right = rest[0]
+        rows = Window.around(top, bottom, height, halo, multiple)
+        cols = Window.around(left, right, width, halo, multiple)
+        try:
+            result = network(noisy[:, :, rows.read, cols.read])
+            out[:, :, rows.write, cols.write] = result[:, :, rows.keep, cols.keep]
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or tile <= SMALLEST:
+                raise
+            tile //= 2
+            rest = [part for area in rest for part in areas(area, tile)]
+            continue
+        rest.pop(0)
+        done += (bottom - top) * (right - left)
+        if watch:
+            watch(done, height * width)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether this is the device's or the system's way of saying that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "alloc" in str(error).lower() and "memory" in str(error).lower()
+
+
+class Denoiser:
+    """A trained network and all it needs to take a picture as it comes and give it back alike."""
+
+    def __init__(self, network: nn.Module, card: Card, device: str | torch.device = "cpu"):
+        self.device = torch.device(device)
+        order = torch.channels_last
+        self.network = network.eval().to(self.device, memory_format=order)  # type: ignore[call-overload]
+        self.card = card
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
+        """The model in a folder that `train` wrote. Nothing in it is executed.
+
+        Raises InputError where the folder is no model, or a file in it is missing, damaged or
+        another's, or it was written by a newer noisepair.
+        """
+        folder = Path(path)
+        card = checkpoint.read_card(folder)
+        network = card.recipe.network(card.planes)
+        tensors, _ = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
+        checkpoint.fit_into(folder / checkpoint.WEIGHTS, network, tensors)
+        return cls(network, card, device)
+
+    def __call__(
+        self,
+        noisy: AnyArray,
+        channel_axis: int | None = None,
+        *,
+        tile: int | None = None,
+        watch: Watch | None = None,
+    ) -> AnyArray:
+        """Denoise one picture or, with leading axes, many: (..., H, W), colour at `channel_axis`.
+
+        Integers are taken in the range of their type, floats in the range that the model was
+        trained on ([0, 1] for photographs). Shape, type and range come back the same; integers
+        rounded and clipped to their type, floats neither. A grey picture through a colour model is
+        taken as a colour picture whose planes are equal.
+
+        Raises InputError for NaN or infinity and for colour planes that the model does not know.
+        """
+        if isinstance(noisy, Tensor):
+            result = self(noisy.detach().cpu().numpy(), channel_axis, tile=tile, watch=watch)
+            return torch.from_numpy(result).to(noisy.device)
+        planes_last = (
+            noisy[..., None] if channel_axis is None else np.moveaxis(noisy, channel_axis, -1)
+        )
+        if planes_last.ndim < 3:
+            raise InputError(
+                f"An array of shape {noisy.shape} is not a picture. Give (H, W), or (H, W, 3) with"
+                " channel_axis=-1."
+            )
+        pages = planes_last.reshape(-1, *planes_last.shape[-3:])
+        result = self.pages(pages, tile=tile, watch=watch).reshape(planes_last.shape)
+        return result[..., 0] if channel_axis is None else np.moveaxis(result, -1, channel_axis)
+
+    def pages(
+        self, noisy: np.ndarray, *, tile: int | None = None, watch: Watch | None = None
+    ) -> np.ndarray:
+        """Denoise pages (N, H, W, C) of any type that `images.read` gives."""
+        self.refuse(noisy)
+        count, height, width, _ = noisy.shape
+        tile = tile or self.tile(noisy.dtype)
+        together = max(1, tile**2 // max(1, height * width))  # small pages share a batch
+        out = np.empty_like(noisy)
+        for start in range(0, count, together):
+            part = slice(start, min(start + together, count))
+
+            def seen(done: int, of: int, first: int = start) -> None:
+                if watch:
+                    watch(first * height * width + done * min(together, count - first), count * of)
+
+            self.run(noisy[part], out[part], tile, seen)
+        return out
+
+    def run(self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch) -> None:
+        """All tiles of some pages, each converted on its way in and on its way out."""
+        planes, dtype = noisy.shape[-1], noisy.dtype
+        precision = self.precision(dtype)
+
+        def network(raw: Batch) -> Batch:
+            unit = images.to_unit(raw.numpy().transpose(0, 2, 3, 1))
+            seen = torch.from_numpy(unit).permute(0, 3, 1, 2).to(self.device)
+            seen = self.card.scale.into(seen).expand(-1, self.card.planes, -1, -1)
+            with autocast(precision, self.device):
+                result = self.network(seen.contiguous(memory_format=torch.channels_last))
+            result = self.card.scale.back(result.float())
+            if planes < self.card.planes:
+                result = result.mean(1, keepdim=True)
+            values = images.from_unit(result.permute(0, 2, 3, 1).cpu().numpy(), dtype)
+            return torch.from_numpy(values).permute(0, 3, 1, 2)
+
+        grid, halo = self.network.multiple, self.network.radius
+        args = (torch.from_numpy(array).permute(0, 3, 1, 2) for array in (noisy, out))
+        in_tiles(network, *args, tile=tile, halo=halo, multiple=grid, watch=watch)
+
+    def precision(self, dtype: np.dtype) -> Precision:
+        """bfloat16 only where 8 bits are asked for and the hardware is fast in it.
+
+        Its 8 significant bits would show as steps in 16-bit and floating-point pictures; in 8-bit
+        ones they cost less than 0.01 dB (docs/performance.md).
+        """
+        asked = self.card.recipe.precision
+        if asked == "auto" and dtype.itemsize > 1:
+            return "float32"
+        return resolve(asked, self.device)
+
+    def tile(self, dtype: np.dtype) -> int:
+        """The largest tile that memory allows, a multiple of the pooling grid."""
+        room = min(MOST_BYTES, free_memory(self.device) // 3)
+        share = 2 if self.precision(dtype) == "bfloat16" else 1
+        side = math.isqrt(room * share // BYTES_A_PIXEL) - 2 * self.network.radius
+        grid = self.network.multiple
+        return max(grid, side - side % grid)
+
+    def refuse(self, noisy: np.ndarray) -> None:
+        """Say no to what this model cannot denoise."""
+        planes = noisy.shape[-1]
+        if planes not in (1, self.card.planes):
+            ours = "grey" if self.card.planes == 1 else f"{self.card.planes}-plane"
+            raise InputError(
+                f"This picture has {planes} colour planes and the model was trained on {ours}"
+                " pictures. Convert the picture, or train a model on pictures like it."
+            )
+        if noisy.dtype.kind not in "iuf":
+            raise InputError(f"Values of type {noisy.dtype} are not a picture. Give numbers.")
+        if noisy.dtype.kind == "f" and not np.isfinite(noisy).all():
+            count = int((~np.isfinite(noisy)).sum())
+            raise InputError(
+                f"The picture holds {count} values that are NaN or infinite. Replace them first,"
+                " by a neighbour's value for example."
+            )

@@ -1,0 +1,239 @@
+"""What stands in for the clean target: batches of crops, two shots of the same place.
+
+All shots lie in memory as one table of pixels, a row a pixel, in the type that they came in. A
+crop is then arithmetic on row numbers,
+
+    row(y, x) = start(scene, page, shot) + (top + y) · width + (left + x),
+
+flips and quarter turns are a change of its signs and strides, and a batch is one gather: no copy
+of a picture is ever cut out, and the colour planes of a pixel arrive side by side, as convolutions
+in channels_last order want them.
+
+A batch depends on the seed and on its number alone, so a resumed run sees what it would have seen.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from . import images
+from .errors import InputError
+from .models import Scale
+from .noise import Noise
+from .recipe import Recipe
+from .shapes import Batch
+from .sources import Scene, two_shots
+
+CROP = 64  # side of a training square where the recipe leaves it open
+GRID = 32  # and a multiple of this where possible, so that no level of a U-Net has to pad
+
+Pair = tuple[Batch, Batch]
+
+
+def crop_for(scenes: Sequence[Scene], asked: int | None) -> int:
+    """Side of the training squares: as asked, or the most up to 64 that every picture allows."""
+    smallest = min(min(scene.shots[0].shape[1:3]) for scene in scenes)
+    if asked is not None and asked > smallest:
+        name = next(s.name for s in scenes if min(s.shots[0].shape[1:3]) == smallest)
+        raise InputError(
+            f"crop={asked} is larger than the smallest picture: {name} is {smallest} pixels on its"
+            f" short side. Set crop to {smallest} or less, or leave it out."
+        )
+    if asked is not None:
+        return asked
+    most = min(CROP, smallest)
+    return most - most % GRID if most >= GRID else most
+
+
+class Pairs:
+    """Training pairs of `scenes`, cut and turned on `device`."""
+
+    def __init__(self, scenes: Sequence[Scene], recipe: Recipe, scale: Scale, device: torch.device):
+        assert recipe.crop is not None, "train decides the crop before it makes pairs"
+        self.recipe, self.crop, self.device = recipe, recipe.crop, device
+        self.values = Values(scenes[0].shots[0].dtype, scale)
+        flat = [shot.reshape(-1, shot.shape[-1]) for scene in scenes for shot in scene.shots]
+        table = flat[0] if len(flat) == 1 else np.concatenate(flat)
+        self.table = torch.from_numpy(self.values.bits(np.ascontiguousarray(table))).to(device)
+        sizes = np.array([len(rows) for rows in flat])
+        starts = np.cumsum(sizes) - sizes
+        counts = [len(scene.shots) for scene in scenes]
+        self.starts = np.split(starts, np.cumsum(counts)[:-1])
+        shapes = np.array([scene.shots[0].shape[:3] for scene in scenes])
+        self.pages, self.heights, self.widths = shapes.T
+        self.shots, self.frames = np.array(counts), np.array([scene.frames for scene in scenes])
+        self.first = np.array([start[0] for start in self.starts])
+        self.stride = sizes[np.cumsum(counts) - 1]  # rows a shot; the shots of a scene lie in order
+        tiles = np.ceil(self.heights / self.crop) * np.ceil(self.widths / self.crop) * self.pages
+        self.tickets = np.repeat(np.arange(len(scenes)), tiles.astype(int))
+        self.epoch, self.order = -1, self.tickets
+
+    def __len__(self) -> int:
+        """Crops an epoch: as many as tile every picture once."""
+        return len(self.tickets)
+
+    def batch(self, step: int) -> Pair:
+        """The pairs of step `step`, both (B, C, crop, crop), float32 as the network sees them."""
+        rng = np.random.default_rng([self.recipe.seed, 1, step])
+        scene = self.draw_scenes(step)
+        one, two = self.draw_shots(scene, rng)
+        rows = self.draw_rows(scene, rng)
+        noisy = self.gather(one, rows)
+        if self.recipe.fresh_noise:
+            return self.spoil(noisy, step)
+        return self.values.seen(noisy), self.values.seen(self.gather(two, rows))
+
+    def batches(self, first: int) -> Iterator[Pair]:
+        """All batches from number `first` on, without end."""
+        step = first
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def draw_scenes(self, step: int) -> np.ndarray:
+        """Scene numbers (B,): each epoch is a new order of all tickets."""
+        places = np.arange(step * self.recipe.batch, (step + 1) * self.recipe.batch)
+        epochs, within = np.divmod(places, len(self.tickets))
+        scenes = np.empty(len(places), int)
+        for epoch in np.unique(epochs):
+            if epoch != self.epoch:
+                rng = np.random.default_rng([self.recipe.seed, 2, int(epoch)])
+                self.epoch, self.order = int(epoch), rng.permutation(self.tickets)
+            here = epochs == epoch
+            scenes[here] = self.order[within[here]]
+        return scenes
+
+    def draw_shots(
+        self, scene: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """First rows (B,) of the shots that are input and target; every ordered pair alike."""
+        count = self.shots[scene]
+        one = rng.integers(0, count)
+        two = (one + rng.integers(1, np.maximum(count, 2))) % count
+        earlier = rng.integers(0, np.maximum(count - 1, 1))
+        one = np.where(self.frames[scene], earlier, one)
+        two = np.where(self.frames[scene], np.minimum(earlier + 1, count - 1), two)
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        if "exchange" in self.recipe.augment:
+            swap = rng.integers(0, 2, len(scene)).astype(bool)
+            low, high = np.where(swap, high, low), np.where(swap, low, high)
+        page = rng.integers(0, self.pages[scene]) * self.heights[scene] * self.widths[scene]
+        start = self.first[scene] + page
+        return start + low * self.stride[scene], start + high * self.stride[scene]
+
+    def draw_rows(self, scene: np.ndarray, rng: np.random.Generator) -> Int[Tensor, "B Y X"]:
+        """Row numbers within a page: a place, and which way round it is read."""
+        height, width = self.heights[scene], self.widths[scene]
+        top = rng.integers(0, height - self.crop + 1)
+        left = rng.integers(0, width - self.crop + 1)
+        corner = top * width + left
+        down, across = width, np.ones_like(width)
+        mirror_y, mirror_x, turn = self.draw_ways(len(scene), rng)
+        corner = corner + (self.crop - 1) * (mirror_y * down + mirror_x * across)
+        down, across = down * (1 - 2 * mirror_y), across * (1 - 2 * mirror_x)
+        down, across = np.where(turn, across, down), np.where(turn, down, across)
+        side = torch.arange(self.crop, device=self.device)
+        to = [torch.from_numpy(v)[:, None, None].to(self.device) for v in (corner, down, across)]
+        return to[0] + to[1] * side[:, None] + to[2] * side
+
+    def draw_ways(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Three bits a sample (3, B): rows reversed, columns reversed, then transposed.
+
+        A quarter turn is a transposition of reversed columns, three quarters one of reversed rows.
+        """
+        ways = np.zeros((3, count), int)
+        if "flips" in self.recipe.augment:
+            ways[:2] = rng.integers(0, 2, (2, count))
+        if "turns" in self.recipe.augment:
+            quarters = rng.integers(0, 4, count)
+            halves = [quarters >= 2, (quarters == 1) | (quarters == 2), quarters % 2 == 1]
+            ways ^= np.stack(halves).astype(int)
+        return ways
+
+    def gather(self, start: np.ndarray, rows: Int[Tensor, "B Y X"]) -> Tensor:
+        """The crops, in the table's own type and channels_last order, shape (B, C, Y, X)."""
+        at = rows + torch.from_numpy(start)[:, None, None].to(self.device)
+        pixels = self.table.index_select(0, at.flatten())
+        return pixels.unflatten(0, at.shape).permute(0, 3, 1, 2)
+
+    def spoil(self, clean: Tensor, step: int) -> Pair:
+        """Two new draws of noise."""
+        noise = self.recipe.noise
+        assert noise is not None, "fresh noise needs a noise; the recipe says so"
+        rng = torch.Generator(self.device).manual_seed((self.recipe.seed << 32) + step)
+        unit = self.values.unit(clean)
+        into = self.values.scale.into
+        return into(noise(unit, rng)), into(noise(unit, rng))
+
+
+@dataclass(frozen=True)
+class Values:
+    """Between the type that pictures are kept in and what the network sees."""
+
+    dtype: np.dtype
+    scale: Scale
+
+    def bits(self, table: np.ndarray) -> np.ndarray:
+        """The table as torch can index it: it has no gather for uint16."""
+        return table.view(np.int16) if self.dtype == np.uint16 else table
+
+    def unit(self, raw: Tensor) -> Tensor:
+        """Picture units, float32."""
+        if self.dtype == np.uint16:
+            raw = raw.to(torch.int32).bitwise_and(0xFFFF)
+        values = raw.to(torch.float32)
+        return values if self.dtype.kind == "f" else values.div_(images.full_scale(self.dtype))
+
+    def seen(self, raw: Tensor) -> Tensor:
+        return self.scale.into(self.unit(raw))
+
+
+# — held out —
+
+HELD_OUT_SIDE = 256  # pixels of a held-out picture's middle that are looked at, a side
+HELD_OUT_PIXELS = 500_000  # altogether: its cost is then that of a few training steps
+
+
+def held_out(
+    scenes: Sequence[Scene], recipe: Recipe, scale: Scale, device: torch.device
+) -> list[Pair]:
+    """Fixed pairs of held-out scenes, in batches of equal size, as the network sees them.
+
+    The middle of the first two shots of each scene; of many scenes evenly spaced ones.
+    """
+    groups: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    middles = [middle(scene, recipe, n) for n, scene in enumerate(scenes)]
+    pixels = sum(one.shape[0] * one.shape[1] for one, _ in middles)
+    for one, two in middles[:: max(1, math.ceil(pixels / HELD_OUT_PIXELS))]:
+        groups[one.shape[:2]].append((one, two))
+    pairs = []
+    for (height, width), group in groups.items():
+        count = max(1, HELD_OUT_SIDE**2 // (height * width))
+        for n in range(0, len(group), count):
+            one, two = (np.stack(side) for side in zip(*group[n : n + count], strict=True))
+            pairs.append((as_batch(one, scale, device), as_batch(two, scale, device)))
+    return pairs
+
+
+def as_batch(pictures: np.ndarray, scale: Scale, device: torch.device) -> Batch:
+    """(B, H, W, C) of any kept type as the network sees it, (B, C, H, W)."""
+    values = Values(pictures.dtype, scale)
+    raw = torch.from_numpy(values.bits(pictures)).to(device)
+    return values.seen(raw.permute(0, 3, 1, 2))
+
+
+def middle(scene: Scene, recipe: Recipe, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The middle square of two shots; with fresh noise, of two shots drawn once."""
+    shots = [shot[len(shot) // 2] for shot in scene.shots[:2]]
+    height, width, _ = shots[0].shape
+    top, left = max(0, height - HELD_OUT_SIDE) // 2, max(0, width - HELD_OUT_SIDE) // 2
+    window = np.s_[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
+    if recipe.fresh_noise and recipe.noise is not None:
+        return two_shots(shots[0][window], recipe.noise, recipe.seed, number)
+    return shots[0][window], shots[1][window]

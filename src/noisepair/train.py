@@ -1,0 +1,444 @@
+"""Training: shots of scenes in, a model folder and a denoiser out.
+
+The network learns to predict one noisy shot from another (Noise2Noise, Lehtinen et al. 2018). For
+shots y₁ = x + n₁ and y₂ = x + n₂ with independent zero-mean noise
+
+    E|f(y₁) − y₂|² = E|f(y₁) − x|² + E|n₂|²,
+
+so the held-out loss between a denoised shot and the *other noisy shot* ranks weights as the clean
+picture would, whatever the training loss. It is the monitor here: the weights with the least
+held-out L2 are the ones kept. With shots alike, E|n₂|² = ½ E|y₁ − y₂|² turns it into a PSNR gain.
+"""
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from . import __version__, checkpoint, hardware
+from .checkpoint import Card
+from .denoise import Denoiser
+from .errors import InputError
+from .losses import LOSSES, Loss
+from .models import Scale, scale_of
+from .optim import SCHEDULES, Schedule, kaiming
+from .pairs import Pair, Pairs, crop_for, held_out
+from .recipe import Recipe
+from .shapes import Batch, Scalar
+from .sources import Given, Scene, Source, open_source, split
+
+VALIDATIONS = 20  # a run
+SHARE = 0.05  # of a time budget that validations may take; they become rarer where it would be more
+SAVE_EVERY = 60.0  # seconds of work that a crash can cost
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Learns from a batch. How — autograd, or gradients written by hand — is its own business."""
+
+    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
+        """Improve on one batch, `used` of the run being over; the loss before that, detached."""
+        ...
+
+    def denoise(self, noisy: Batch) -> Batch:
+        """What the network makes of a batch now."""
+        ...
+
+
+class AutogradLearner:
+    """A torch network, its optimizer, a loss and a schedule."""
+
+    def __init__(self, recipe: Recipe, planes: int, device: torch.device):
+        network = recipe.network(planes)
+        kaiming(network, torch.Generator().manual_seed(recipe.seed))
+        order = torch.channels_last
+        self.network: nn.Module = network.to(device, memory_format=order)  # type: ignore[call-overload]
+        self.loss: Loss = LOSSES[recipe.loss]
+        self.schedule: Schedule = SCHEDULES[recipe.schedule]
+        self.optimizer = recipe.optimizer(self.network.parameters(), recipe.lr)
+        self.lr, self.device = recipe.lr, device
+        self.precision = hardware.resolve(recipe.precision, device)
+
+    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * self.schedule(used)
+        loss = self.loss(self.forward(noisy), target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def forward(self, noisy: Batch) -> Batch:
+        with hardware.autocast(self.precision, self.device):
+            return self.network(noisy).float()
+
+    @torch.no_grad()
+    def denoise(self, noisy: Batch) -> Batch:
+        return self.forward(noisy)
+
+    def state(self) -> checkpoint.Tensors:
+        """Weights and the optimizer's memory under flat names."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for number, memory in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in memory.items()}
+        return tensors
+
+    def restore(self, tensors: checkpoint.Tensors) -> None:
+        """Go on from `state`."""
+        memory: dict[int, dict[str, torch.Tensor]] = {}
+        weights = {}
+        for name, value in tensors.items():
+            owner, _, rest = name.partition(".")
+            if owner == "network":
+                weights[rest] = value
+            else:
+                number, _, key = rest.partition(".")
+                memory.setdefault(int(number), {})[key] = value
+        self.network.load_state_dict(weights)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": memory, "param_groups": groups})
+
+
+class Clock:
+    """How much of a run is used: steps of its steps, or seconds of its budget.
+
+    Seconds are counted from the first step, validations and saving included, reading data not;
+    time before an interruption counts too.
+    """
+
+    def __init__(self, recipe: Recipe, step: int = 0, seconds: float = 0.0):
+        self.steps, self.budget = recipe.steps, recipe.budget
+        self.step, self.began, self.begun_at = step, time.perf_counter() - seconds, step
+        self.first, self.reserve = self.began + seconds, 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    @property
+    def used(self) -> float:
+        """Fraction of the run that is over, 0 to 1."""
+        if self.steps is not None:
+            return min(1.0, self.step / self.steps)
+        assert self.budget is not None, "a recipe has steps or a budget"
+        return min(1.0, self.seconds / max(1e-9, self.budget - self.reserve))
+
+    @property
+    def seconds_a_step(self) -> float:
+        taken = self.step - self.begun_at
+        return (time.perf_counter() - self.first) / taken if taken else 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether no step is left, or none that would end, with all that must follow it, in time."""
+        if self.steps is not None:
+            return self.step >= self.steps
+        assert self.budget is not None, "a recipe has steps or a budget"
+        return self.seconds + self.reserve + self.seconds_a_step / 2 >= self.budget
+
+    @property
+    def seconds_left(self) -> float:
+        if self.budget is not None:
+            return max(0.0, self.budget - self.seconds)
+        assert self.steps is not None, "a recipe has steps or a budget"
+        return (self.steps - self.step) * self.seconds_a_step
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; what a display shows and, at validations, a line of the history."""
+
+    step: int
+    seconds: float
+    used: float
+    loss: float | None
+    held_out: float | None
+    gain_db: float | None
+    best_step: int
+    pictures_per_second: float
+    seconds_left: float
+    validated: bool
+
+
+Watch = Callable[[Progress], bool | None]  # returns True to stop after this step
+Tell = Callable[[str], None]
+
+
+def fit(
+    learner: Learner, batches: Iterable[Pair], clock: Clock, after: Callable[[Scalar], bool]
+) -> None:
+    """The only training loop: steps until the clock is over, or `after(loss)` says stop."""
+    for noisy, target in batches:
+        if clock.over:
+            return
+        loss = learner.step(noisy, target, clock.used)
+        clock.step += 1
+        if after(loss):
+            return
+
+
+class Monitor:
+    """The held-out pairs, and what their loss says of the clean picture."""
+
+    def __init__(self, pairs: list[Pair], scale: Scale):
+        self.pairs, self.unit = pairs, scale.scale**2
+        self.pixels = sum(noisy.numel() for noisy, _ in pairs)
+        differences = sum(float((a - b).double().square().sum()) for a, b in pairs)
+        self.noise = 0.5 * differences / max(1, self.pixels) * self.unit
+
+    def l2(self, learner: Learner) -> float:
+        """Mean squared error of denoised shots against the other shots, in picture units."""
+        total = sum(float((learner.denoise(a) - b).double().square().sum()) for a, b in self.pairs)
+        return total / self.pixels * self.unit
+
+    def gain(self, l2: float) -> float | None:
+        """Estimated gain in PSNR, dB; none where nothing but noise is left to see."""
+        error = l2 - self.noise
+        return 10 * math.log10(self.noise / error) if error > 0 and self.noise > 0 else None
+
+
+class Journal:
+    """What is kept of a run: validations, the best weights, the state to go on from."""
+
+    def __init__(self, folder: Path, learner: AutogradLearner, clock: Clock, monitor: Monitor):
+        self.folder, self.learner, self.clock, self.monitor = folder, learner, clock, monitor
+        self.best, self.best_step = math.inf, 0
+        self.held_out: float | None = None
+        self.loss: Scalar | None = None
+        self.validated_at, self.saved_at, self.cost = 0.0, clock.seconds, 0.0
+
+    def due(self) -> bool:
+        """Whether to validate now: by steps where a run is counted in steps, else by time."""
+        clock = self.clock
+        if clock.steps is not None:
+            return clock.step % max(1, round(clock.steps / VALIDATIONS)) == 0 or clock.over
+        assert clock.budget is not None, "a recipe has steps or a budget"
+        rest = max(clock.budget / VALIDATIONS, self.cost / SHARE)
+        return clock.seconds - self.validated_at >= rest or clock.over
+
+    def validate(self) -> None:
+        """Measure on held-out pairs, keep the weights if they are the best, save the state."""
+        began = self.clock.seconds
+        if self.monitor.pairs:
+            self.held_out = self.monitor.l2(self.learner)
+            if not math.isfinite(self.held_out) and self.clock.step:
+                raise InputError(
+                    f"Training diverged: the held-out loss is {self.held_out} at step"
+                    f" {self.clock.step}. Lower lr ({self.learner.lr:g} now) and train again; the"
+                    f" best weights, of step {self.best_step}, are kept."
+                )
+        if self.held_out is None or self.held_out < self.best:
+            self.best, self.best_step = self.held_out or math.inf, self.clock.step
+            weights = self.learner.network.state_dict()
+            about = {"step": self.best_step, "held_out": self.held_out}
+            checkpoint.save_tensors(self.folder / checkpoint.WEIGHTS, weights, about)
+        checkpoint.append_history(self.folder, self.line())
+        self.save()
+        self.validated_at = self.clock.seconds
+        self.cost = self.validated_at - began
+        self.clock.reserve = self.cost
+
+    def save(self) -> None:
+        about = {
+            "step": self.clock.step,
+            "seconds": self.clock.seconds,
+            "best": self.best if math.isfinite(self.best) else None,
+            "best_step": self.best_step,
+            "held_out": self.held_out,
+        }
+        checkpoint.save_tensors(self.folder / checkpoint.STATE, self.learner.state(), about)
+        self.saved_at = self.clock.seconds
+
+    def restore(self, tensors: checkpoint.Tensors, about: Mapping[str, Any]) -> None:
+        self.learner.restore(tensors)
+        self.best = math.inf if about["best"] is None else about["best"]
+        self.best_step, self.held_out = about["best_step"], about["held_out"]
+        self.validated_at = self.saved_at = self.clock.seconds
+        checkpoint.trim_history(self.folder, self.clock.step)
+
+    def progress(self, *, validated: bool, batch: int = 1) -> Progress:
+        seconds = self.clock.seconds_a_step
+        return Progress(
+            step=self.clock.step,
+            seconds=self.clock.seconds,
+            used=self.clock.used,
+            loss=None if self.loss is None else float(self.loss) * self.monitor.unit,
+            held_out=self.held_out,
+            gain_db=None if self.held_out is None else self.monitor.gain(self.held_out),
+            best_step=self.best_step,
+            pictures_per_second=batch / seconds if seconds else 0.0,
+            seconds_left=self.clock.seconds_left,
+            validated=validated,
+        )
+
+    def line(self) -> dict[str, Any]:
+        """A line of the history."""
+        names = ("step", "seconds", "used", "loss", "held_out", "gain_db", "best_step")
+        whole = asdict(self.progress(validated=True))
+        return {name: whole[name] for name in names}
+
+
+def train(
+    source: Given,
+    source2: Given | None = None,
+    *,
+    out: str | Path | None = None,
+    recipe: Recipe | None = None,
+    device: str | torch.device = "cpu",
+    frames: bool = False,
+    pattern: str | None = None,
+    resume: bool = False,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
+) -> Denoiser:
+    """Train on all pairs that `source` holds and return the best denoiser that was met.
+
+    `source`, `source2`: folders, files or arrays, as `sources.open_source` reads them. `out`: the
+    model folder; without it nothing is left on the disk. `resume`: continue the run in `out` from
+    its last state. `watch(progress)` sees every step and may return True to stop; `tell(text)` gets
+    what was understood.
+
+    Raises InputError for data, recipes and folders that cannot work, naming what to change.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return train(
+                source, source2, out=Path(folder), recipe=recipe, device=device,
+                frames=frames, pattern=pattern, watch=watch, tell=tell,
+            )  # fmt: skip
+    folder, device, tell = Path(out), torch.device(device), tell or (lambda text: None)
+    stored = checkpoint.read_card(folder) if resume else None
+    if stored is None:
+        checkpoint.refuse_existing(folder)
+    wanted = recipe or (stored.recipe if stored else Recipe())
+    shots = open_source(
+        source, source2, frames=frames, pattern=pattern,
+        noise=wanted.noise, fresh_noise=wanted.fresh_noise, seed=wanted.seed,
+    )  # fmt: skip
+    for line in shots.lines():
+        tell(line)
+    kept, spared = split(shots, wanted.holdout, wanted.seed)
+    tell(told_held_out(spared))
+    wanted = wanted.resolved(crop=crop_for(kept, wanted.crop))
+    card = stored or new_card(shots, kept, spared, wanted, device)
+    if stored:
+        same_run(stored, wanted, shots)
+    else:
+        checkpoint.create(folder)
+        checkpoint.write_card(folder, card)
+    run(folder, card, kept, spared, device, watch, tell)
+    return Denoiser.load(folder, device)
+
+
+def run(
+    folder: Path,
+    card: Card,
+    kept: tuple[Scene, ...],
+    spared: tuple[Scene, ...],
+    device: torch.device,
+    watch: Watch | None,
+    tell: Tell,
+) -> None:
+    """From the beginning, or from the state that is there, to the end of the recipe."""
+    recipe = card.recipe
+    learner = AutogradLearner(recipe, card.planes, device)
+    pairs = Pairs(kept, recipe, card.scale, device)
+    monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale)
+    if (folder / checkpoint.STATE).exists():
+        tensors, about = checkpoint.load_tensors(folder / checkpoint.STATE)
+        clock = Clock(recipe, about["step"], about["seconds"])
+        journal = Journal(folder, learner, clock, monitor)
+        journal.restore(tensors, about)
+        tell(f"Continuing from step {clock.step}.")
+    else:
+        clock = Clock(recipe)
+        journal = Journal(folder, learner, clock, monitor)
+        journal.validate()
+
+    def after(loss: Scalar) -> bool:
+        journal.loss = loss
+        validated = journal.due()
+        if validated:
+            journal.validate()
+        elif clock.seconds - journal.saved_at > SAVE_EVERY:
+            journal.save()
+        stop = watch and watch(journal.progress(validated=validated, batch=recipe.batch))
+        if stop and not validated:
+            journal.save()
+        return bool(stop)
+
+    fit(learner, pairs.batches(clock.step), clock, after)
+    finished = {**card.provenance, "result": result(journal, monitor)}
+    checkpoint.write_card(folder, Card(recipe, card.planes, card.scale, finished))
+
+
+def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
+    """What the run came to, for the card."""
+    best = journal.best if math.isfinite(journal.best) else None
+    return {
+        "steps": journal.clock.step,
+        "seconds": round(journal.clock.seconds, 3),
+        "complete": journal.clock.over,
+        "best_step": journal.best_step,
+        "held_out_l2": best,
+        "noise_variance": monitor.noise if monitor.pairs else None,
+        "gain_db": None if best is None else monitor.gain(best),
+    }
+
+
+def told_held_out(spared: tuple[Scene, ...]) -> str:
+    if not spared:
+        return (
+            "Nothing is held out: one scene cannot be spared. The last weights are kept, and no"
+            " held-out figure can be given; with a second scene both would be better."
+        )
+    names = ", ".join(scene.name for scene in spared[:3]) + (", …" if len(spared) > 3 else "")
+    noun = "scene is" if len(spared) == 1 else "scenes are"
+    return f"{len(spared)} {noun} held out to choose the best weights by: {names}"
+
+
+def new_card(
+    shots: Source,
+    kept: tuple[Scene, ...],
+    spared: tuple[Scene, ...],
+    recipe: Recipe,
+    device: torch.device,
+) -> Card:
+    """The card of a run that begins."""
+    from .images import to_unit
+
+    pictures = (to_unit(shot) for scene in kept for shot in scene.shots)
+    scale = Scale() if shots.synthetic else scale_of(pictures)
+    provenance = {
+        "noisepair": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": shots.summary() | {"held_out": [scene.name for scene in spared]},
+        "machine": hardware.describe(device),
+        "precision": hardware.resolve(recipe.precision, device),
+    }
+    return Card(recipe, kept[0].shots[0].shape[-1], scale, provenance)
+
+
+def same_run(stored: Card, wanted: Recipe, shots: Source) -> None:
+    """Refuse to continue a run with another recipe or other data."""
+    mine, theirs = json.loads(json.dumps(wanted.lines())), stored.recipe.lines()
+    differing = [name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)]
+    if differing:
+        name = sorted(differing)[0]
+        raise InputError(
+            f"--resume continues the stored recipe, and {name} differs: {theirs.get(name)} there,"
+            f" {mine.get(name)} here. Leave it out, or train anew with another --out."
+        )
+    if stored.provenance["data"]["digest"] != shots.summary()["digest"]:
+        raise InputError(
+            "--resume continues on the same data, and these shots are not those that the run began"
+            " with. Give the same ones, or train anew with another --out."
+        )

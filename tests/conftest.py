@@ -1,0 +1,21 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Where others wait for the answer, the same examples every time; at a desk, new ones.
+settings.register_profile("desk", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real pictures, which may not travel with the project."""
+    folder = os.environ.get("NOISEPAIR_DATA")
+    if not folder:
+        pytest.skip("needs the real pictures: set NOISEPAIR_DATA to their folder")
+    return Path(folder)

@@ -1,0 +1,196 @@
+"""What holds for the whole house: who imports whom, what is never loaded, what every page has."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src/noisepair").rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT / "src"))
+
+
+def python(code: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run `code` in an interpreter of its own, on the sources of `folder`."""
+    setting = f"import sys; sys.path.insert(0, {str(folder / 'src')!r}); "
+    command = [sys.executable, "-c", setting + code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+# — floors —
+
+
+def floors(folder: Path) -> tuple[bool, str]:
+    """Whether the sources of `folder` keep the contract of pyproject.toml; the linter's words."""
+    linter = "from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    run = python(linter, folder)
+    return run.returncode == 0, " ".join((run.stdout + run.stderr).split())
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the package that may be damaged."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_imports_go_down():
+    kept, words = floors(ROOT)
+    assert kept, words
+    assert "1 kept, 0 broken" in words
+
+
+def test_an_import_that_goes_up_is_found(house):
+    with (house / "src/noisepair/errors.py").open("a") as page:
+        page.write("\nfrom . import recipe\n")
+    kept, words = floors(house)
+    assert not kept
+    assert "noisepair.errors -> noisepair.recipe" in words
+
+
+def test_a_room_on_no_floor_is_found(house):
+    (house / "src/noisepair/attic.py").write_text('"""Nobody knows which floor."""\n')
+    kept, words = floors(house)
+    assert not kept
+    assert "noisepair.attic" in words
+
+
+# — nothing is loaded that could run —
+
+LOADERS = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+ERRORS = {"PickleError", "UnpicklingError"}  # what torch.load(weights_only=True) raises
+
+
+def risky_imports(node: ast.AST) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name.split(".")[0] in LOADERS for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        names = {alias.name for alias in node.names}
+        if (node.module or "").split(".")[0] in LOADERS:
+            return not names <= ERRORS
+        return bool(names & {"load", *LOADERS})  # a bare `load` would hide whose it is
+    return False
+
+
+def risky_call(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = ast.unparse(node.func)
+    options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+    return (
+        called in {"eval", "exec", "__import__"}
+        or (called == "torch.load" and options.get("weights_only") != "True")
+        or options.get("allow_pickle", "False") != "False"
+    )
+
+
+def risks(source: str) -> list[str]:
+    """Every place where reading a file could run what is in it."""
+    nodes = ast.walk(ast.parse(source))
+    return [ast.unparse(node) for node in nodes if risky_imports(node) or risky_call(node)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_no_file_is_unpickled(path):
+    assert risks(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "import pickle as p",
+        "from pickle import UnpicklingError, loads",
+        "from torch import load",
+        "def f():\n    import joblib.memory",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.load(path, weights_only=trust)",
+        "np.load(path, allow_pickle=True)",
+        "numpy.savez(path, allow_pickle=trust)",
+        "eval(text)",
+    ],
+)
+def test_unpickling_would_be_found(source):
+    assert risks(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path, weights_only=True)",
+        "from pickle import UnpicklingError",
+        "np.load(path)",
+        "np.load(path, allow_pickle=False)",
+        "from safetensors.torch import load_file",
+        "model.eval()",
+    ],
+)
+def test_what_is_harmless_is_let_through(source):
+    assert risks(source) == []
+
+
+# — every page says what it is —
+
+
+def has_head(source: str) -> bool:
+    return bool((ast.get_docstring(ast.parse(source)) or "").strip())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_every_file_opens_with_what_it_does(path):
+    assert has_head(path.read_text(encoding="utf-8"))
+
+
+def test_a_file_without_a_head_would_be_found():
+    assert has_head('"""A stage."""\nx = 1')
+    assert not has_head('x = 1\n"""Too late."""')
+    assert not has_head("# only a comment\nx = 1")
+    assert not has_head("")
+
+
+# — quick to start: torch is imported when it is needed —
+
+
+def loads_torch(code: str) -> bool:
+    run = python(f"{code}\nprint('torch loaded:', 'torch' in sys.modules)")
+    found = re.search(r"^torch loaded: (True|False)$", run.stdout, flags=re.MULTILINE)
+    assert found, run.stderr
+    return found[1] == "True"
+
+
+def command(words: str) -> str:
+    return f"""
+from noisepair.app.cli import main
+sys.argv = ["noisepair", *{words.split()!r}]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import noisepair",
+        "import noisepair; noisepair.__version__; dir(noisepair)",
+        command("--help"),
+        command("--version"),
+    ],
+    ids=["import", "names", "help", "version"],
+)
+def test_what_needs_no_torch_loads_none(code):
+    assert not loads_torch(code)
+
+
+def test_a_stage_does_load_torch():
+    assert loads_torch("import noisepair.shapes")
+    assert loads_torch("import noisepair; noisepair.Recipe")
