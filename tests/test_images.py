@@ -563,6 +563,21 @@ def test_imagej_keeps_its_lookup_table_and_labels(tmp_path):
         np.testing.assert_array_equal(new.imagej_metadata["LUTs"], old.imagej_metadata["LUTs"])
 
 
+def test_imagej_intensities_with_a_palette_stay_intensities(tmp_path):
+    """ImageJ stores a green look of grey values as a palette: colours are not what was measured."""
+    table = np.zeros((3, 256), np.uint16)
+    table[1] = 257 * np.arange(256)
+    source = tmp_path / "x.tif"
+    options = {"photometric": "palette", "colormap": table, "metadata": None}
+    tiff(source, noise((7, 5)), description="ImageJ=1.54f\nimages=1\n", **options)
+    first, second, copy = passed_through(source)
+    assert first.notes == ()
+    np.testing.assert_array_equal(first.pixels[0, ..., 0], noise((7, 5)))
+    same(first, second)
+    np.testing.assert_array_equal(tags(copy).pop(320), table)
+    assert tags(copy)[262] == tags(source)[262] == 3
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_tiff_palette_becomes_colours(tmp_path, bits):
     table = noise((3, 256), "uint8").astype(np.uint16) * 257 + (bits == 16)
@@ -625,7 +640,7 @@ def test_a_suffix_decides_what_is_written(tmp_path, suffix):
     np.testing.assert_allclose(copy.pixels, image.pixels, atol=2)
     assert copy.notes == (), "content and suffix agree"
     if suffix in (".bmp", ".npy"):
-        assert "not kept" in notes[0]
+        assert "does not take over: colour profile, EXIF" in notes[0]
         return
     with Pillow.open(tmp_path / f"y{suffix}") as seen:
         assert seen.info["icc_profile"] == ICC

@@ -1,7 +1,8 @@
 """Train image denoisers without a clean image.
 
     import noisepair
-    denoiser = noisepair.train("shots_a", "shots_b", out="model", recipe=noisepair.Recipe(steps=2000))
+    recipe = noisepair.Recipe(budget="10m")
+    denoiser = noisepair.train("shots_a", "shots_b", out="model", recipe=recipe)
     clean = denoiser(noisy, channel_axis=-1)
 
 The stages, in the order a run takes them: images (disk to array), noise (how a picture is spoilt),
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Found when first asked for: torch takes a second to import, and `noisepair --help` needs none of it.
+# Found when first asked for: torch takes a second to import, and `noisepair --help` needs none.
 PUBLIC = {
     "Denoiser": "denoise",
     "Gaussian": "noise",
@@ -36,7 +37,7 @@ PUBLIC = {
     "evaluate": "evaluate",
     "train": "train",
 }
-__all__ = ["__version__", *PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *PUBLIC]
 
 
 class Package(ModuleType):

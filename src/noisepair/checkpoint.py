@@ -82,7 +82,7 @@ def read_card(folder: Path) -> Card:
     path = folder / CARD
     if not folder.is_dir() or not path.exists():
         raise InputError(
-            f"{folder} is not a model: it has no {CARD}. Give a folder written by `noisepair train`."
+            f"{folder} is not a model: it has no {CARD}. Give one that `noisepair train` wrote."
         )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -118,7 +118,7 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
             f"{path.parent} has no {path.name}. Restore it from a copy, or train again."
         )
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:

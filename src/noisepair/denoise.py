@@ -43,7 +43,7 @@ class Window:
 
     @classmethod
     def around(cls, start: int, stop: int, size: int, halo: int, multiple: int = 1) -> "Window":
-        """The tile [start, stop) of [0, size), read with its halo from the grid of `multiple` on."""
+        """The tile [start, stop) of [0, size), its halo begun on the grid of `multiple`."""
         first, last = max(0, start - halo), min(size, stop + halo)
         first -= first % multiple
         return cls(slice(first, last), slice(start - first, stop - first), slice(start, stop))

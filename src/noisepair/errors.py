@@ -17,9 +17,9 @@ class InputError(ValueError):
 def choose(kind: str, name: str, table: Mapping[str, Choice]) -> Choice:
     """Look `name` up in `table`, or say what could have been asked for.
 
-    >>> choose("network", "unett", {"unet": 1, "dncnn": 2})
+    >>> choose("loss", "l22", {"l2": 1, "l1": 2})
     Traceback (most recent call last):
-    noisepair.errors.InputError: Unknown network 'unett'. Available: dncnn, unet. Did you mean 'unet'?
+    noisepair.errors.InputError: Unknown loss 'l22'. Available: l1, l2. Did you mean 'l2'?
     """
     if name in table:
         return table[name]

@@ -32,7 +32,7 @@ class Gaussian:
 
 @dataclass(frozen=True, config=STRICT)
 class Poisson:
-    """Photons counted: noisy = k / peak, k ~ Poisson(peak · clean). Zero-mean; variance clean/peak."""
+    """Photons: noisy = k / peak, k ~ Poisson(peak · clean). Zero-mean, of variance clean / peak."""
 
     peak: Annotated[float, Field(gt=0, le=1e6)] = 30.0
     """photons that make a pixel of value 1.0"""

@@ -78,7 +78,7 @@ SCHEDULES: Mapping[str, Schedule] = {"constant": constant, "cosine": cosine}
 
 @torch.no_grad()
 def kaiming(network: nn.Module, rng: Generator, slope: float = 0.1) -> None:
-    """Normal weights that keep the variance through LeakyReLU (He et al. 2015, eq. 14); biases 0."""
+    """Normal weights that keep variance through LeakyReLU (He et al. 2015, eq. 14); biases 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, a=slope, generator=rng)

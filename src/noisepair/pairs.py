@@ -25,7 +25,6 @@ from torch import Tensor
 from . import images
 from .errors import InputError
 from .models import Scale
-from .noise import Noise
 from .recipe import Recipe
 from .shapes import Batch
 from .sources import Scene, two_shots

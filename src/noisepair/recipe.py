@@ -18,10 +18,9 @@ from pydantic.dataclasses import dataclass
 
 from .errors import InputError, choose
 from .hardware import Precision
-from .losses import LOSSES
 from .models import NETWORKS, Network, UNet
 from .noise import NOISES, Noise
-from .optim import OPTIMIZERS, SCHEDULES, Adam, Optimizer
+from .optim import OPTIMIZERS, Adam, Optimizer
 
 VERSION = 1  # of the recipe's format; a file may carry it as the line `version`
 PARTS: Mapping[str, Mapping[str, type]] = {

@@ -23,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from . import __version__, checkpoint, hardware
+from . import __version__, checkpoint, hardware, images
 from .checkpoint import Card
 from .denoise import Denoiser
 from .errors import InputError
@@ -138,7 +138,7 @@ class Clock:
 
     @property
     def over(self) -> bool:
-        """Whether no step is left, or none that would end, with all that must follow it, in time."""
+        """Whether no step is left, or none that would end in time with what must follow it."""
         if self.steps is not None:
             return self.step >= self.steps
         assert self.budget is not None, "a recipe has steps or a budget"
@@ -286,7 +286,7 @@ class Journal:
         return {name: whole[name] for name in names}
 
 
-def train(
+def train(  # noqa: PLR0913  the whole road in one call; all but the data are named
     source: Given,
     source2: Given | None = None,
     *,
@@ -309,9 +309,9 @@ def train(
     Raises InputError for data, recipes and folders that cannot work, naming what to change.
     """
     if out is None:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as nowhere:
             return train(
-                source, source2, out=Path(folder), recipe=recipe, device=device,
+                source, source2, out=Path(nowhere), recipe=recipe, device=device,
                 frames=frames, pattern=pattern, watch=watch, tell=tell,
             )  # fmt: skip
     folder, device, tell = Path(out), torch.device(device), tell or (lambda text: None)
@@ -413,9 +413,7 @@ def new_card(
     device: torch.device,
 ) -> Card:
     """The card of a run that begins."""
-    from .images import to_unit
-
-    pictures = (to_unit(shot) for scene in kept for shot in scene.shots)
+    pictures = (images.to_unit(shot) for scene in kept for shot in scene.shots)
     scale = Scale() if shots.synthetic else scale_of(pictures)
     provenance = {
         "noisepair": __version__,

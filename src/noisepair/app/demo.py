@@ -19,7 +19,6 @@ from .. import checkpoint, files
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..evaluate import Case, Evaluation, evaluate, examples
-from ..models import UNet
 from ..noise import Gaussian
 from ..recipe import Recipe
 from ..sources import two_shots
@@ -150,7 +149,7 @@ def told(plain: Mapping[str, Any]) -> str:
     psnr = plain["psnr"]
     return (
         f"Held-out pictures: {psnr['noisy']:.2f} dB noisy, {psnr['denoised']:.2f} dB denoised"
-        f" ({psnr['gain']:+.2f} dB), after {span(plain['seconds'])} of training on noisy shots only."
+        f" ({psnr['gain']:+.2f} dB), after {span(plain['seconds'])} of training on noisy shots."
         f"\nOpen {plain['report']}"
     )
 
@@ -162,7 +161,7 @@ def report(out: Path, denoiser: Denoiser, scores: Evaluation, pictures: list[Cas
     psnr, card = scores.summary()["psnr"], denoiser.card
     came, machine = card.provenance["result"], card.provenance["machine"]
     gain = f"{psnr['gain']['pooled']:.1f}"
-    rows = [
+    rows: list[list[str | float | None]] = [
         [score.name, score.noisy.psnr, score.denoised.psnr, score.gain, score.denoised.ssim]
         for score in scores.scores
         if score.denoised

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def denoise(
     with progress(options, len(files)) as show:
         for number, (file, place) in enumerate(zip(files, places, strict=True)):
             try:
-                notes = one(denoiser, file, place, tile, lambda part, n=number: show(n + part))
+                notes = one(denoiser, file, place, tile, partial(ahead, show, number))
             except InputError as error:
                 failed.append({"file": str(file), "error": str(error)})
                 options.say(f"{file}: {error}")
@@ -71,6 +72,11 @@ def denoise(
         text += f" {len(failed)} could not be: " + "; ".join(str(f["file"]) for f in failed)
     options.result(text, {"out": str(out), "written": written, "failed": failed})
     return 2 if failed else 0
+
+
+def ahead(show: Show, before: int, part: float) -> None:
+    """`part` of a file after `before` whole ones."""
+    show(before + part)
 
 
 def one(

@@ -51,8 +51,8 @@ def write_bmp(file: BinaryIO, like: Image, pixels: np.ndarray) -> tuple[str, ...
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[planes]
     for row in samples[::-1]:  # the last row comes first
         file.write(row[:, order].tobytes() + padding)
-    lost = like.kept.keys() & {"icc", "exif"}
-    return ("BMP holds no colour profile and no EXIF: they are not kept.",) if lost else ()
+    widened = like.alpha is not None and pixels.shape[-1] == 1
+    return ("BMP has no grey with alpha: it is written as RGB.",) if widened else ()
 
 
 def _colour(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

@@ -37,9 +37,7 @@ def read_npy(path: Path) -> Image:
 def write_npy(file: BinaryIO, like: Image, pixels: np.ndarray) -> tuple[str, ...]:
     shape = like.kept["shape"] if "shape" in like.kept else _plain(pixels.shape)
     npy.write_array(file, pixels.reshape(shape), allow_pickle=False)
-    if like.alpha is not None or like.kept.keys() & {"icc", "exif", "dpi"}:
-        return ("NPY holds the pixels only: alpha, colour profile and metadata are not kept.",)
-    return ()
+    return ("NPY has no alpha: the transparency is not kept.",) if like.alpha is not None else ()
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], np.dtype]:

@@ -75,8 +75,6 @@ def write_png(file: BinaryIO, like: Image, pixels: np.ndarray) -> tuple[str, ...
     file.write(encoded[33:-12])
     file.writelines(map(_packed, after))
     file.write(encoded[-12:])  # IEND
-    if "tiff" in like.kept:
-        return ("PNG keeps the profile and the resolution of a TIFF, but not its other tags.",)
     return ()
 
 

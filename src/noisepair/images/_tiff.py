@@ -53,7 +53,8 @@ def read_tiff(path: Path) -> Image:
         page = series.keyframe
         _refuse(path, page, series.dtype)
         shape = (math.prod(series.shape) // math.prod(page.shape), *page.shape)
-        afford(path, math.prod(shape) * np.dtype(series.dtype).itemsize)
+        size = math.prod(shape) * np.dtype(series.dtype).itemsize
+        afford(path, size, working=6 * size if page.photometric == PALETTE else 0)
         held = _held(tif, series, shape[0])
         for other in held:  # of the same shape and type; but maybe of other colours
             _refuse(path, other, series.dtype)
@@ -83,7 +84,7 @@ def write_tiff(file: BinaryIO, like: Image, pixels: np.ndarray) -> tuple[str, ..
     pixels_at = None
     with TiffWriter(file, bigtiff=big, byteorder=dialect.order, shaped=False) as tiff:
         for data, page in _in_turn(stack, layout):
-            options = {**page.options, "extratags": page.tags, "returnoffset": True}
+            options = {**page.options, "extratags": page.extratags(dialect), "returnoffset": True}
             pixels_at = tiff.write(data, metadata=None, software=False, **options)
     if len(rest) and pixels_at:
         file.seek(sum(pixels_at))  # behind the first page: its place and its length
@@ -269,5 +270,4 @@ def _write_new(file: BinaryIO, like: Image, pixels: np.ndarray) -> tuple[str, ..
         for page in samples:
             data = page[..., 0] if page.shape[-1] == 1 else page
             tiff.write(data, metadata=None, software=False, **options)
-    lost = like.kept.keys() & {"exif", "chunks", "segments"}
-    return ("Of the metadata, the profile and the resolution are kept.",) if lost else ()
+    return ()

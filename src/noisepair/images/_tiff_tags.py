@@ -14,10 +14,11 @@ NONE, DEFLATE = 1, 8  # compressions
 LOSSLESS = {NONE, 5, DEFLATE, 32773, 32946, 34925, 50000}  # LZW, PackBits, old Deflate, LZMA, Zstd
 PLANAR = {"YXS": 1, "SYX": 2}
 UNITS = {1, 2, 3, 4, 5}  # of resolution; 1 is none
+COLORMAP = 320
 POINTERS = {13, 18}  # types that point at directories
 LONG, LONG8 = 4, 16
 STORAGE = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 288, 289}
-STORAGE |= {296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 347, 400, 512, 513, 514, 515, 517}
+STORAGE |= {296, 317, 322, 323, 324, 325, 330, 338, 339, 347, 400, 512, 513, 514, 515, 517}
 STORAGE |= {518, 519, 520, 521, 529, 530, 531, 532, 32997, 32998, 34665, 34853, 40965}
 # XMP, IPTC, GeoTIFF, Photoshop, ICC, GDAL, ImageJ: they hold no places in the file, so can move
 MOVABLE = {700, 33550, 33723, 33922, 34264, 34377, 34675, 34735, 34736, 34737, 42112, 42113}
@@ -30,12 +31,16 @@ class Page:
 
     options: dict[str, Any]
     tags: list[tuple[int | str, int, int, bytes, bool]]  # as tifffile's extratags wants them
-    blocks: dict[int, list[Entry]]  # EXIF and GPS
+    blocks: dict[int, list[Entry]]  # EXIF and GPS; see _tiff_blocks
     broken: bool  # there was a block that could not be read
 
     def stored_like(self, other: "Page") -> bool:
-        """Do they share their options? Palettes are taken to differ."""
-        return "colormap" not in self.options and self.options == other.options
+        return self.options == other.options
+
+    def extratags(self, dialect: Dialect) -> list[tuple[int | str, int, int, bytes, bool]]:
+        """The tags, and for each block a pointer that `write_blocks` will set."""
+        kind, nowhere = LONG8 if dialect.big else LONG, bytes(dialect.room)
+        return [*self.tags, *((BLOCKS[code], kind, 1, nowhere, True) for code in self.blocks)]
 
 
 def page_of(tif: Any, page: Any, *, expanded: bool, foreign: bool) -> Page:
@@ -44,7 +49,7 @@ def page_of(tif: Any, page: Any, *, expanded: bool, foreign: bool) -> Page:
     tags: list[tuple[int | str, int, int, bytes, bool]] = []
     blocks, broken = {}, False
     for tag in page.tags.values():
-        if _can_move(tag, foreign=foreign):
+        if _can_move(tag, foreign=foreign) and not (expanded and tag.code == COLORMAP):
             file.seek(tag.valueoffset)
             value = file.read(tag.valuebytecount)
             tags.append((tag.code, int(tag.dtype), tag.count, value, True))
@@ -53,9 +58,6 @@ def page_of(tif: Any, page: Any, *, expanded: bool, foreign: bool) -> Page:
             blocks[code] = read_block(file, dialect, pointer)
         except (ValueError, struct.error):  # no reason to lose the picture as well
             broken = True
-        else:
-            kind = LONG8 if dialect.big else LONG
-            tags.append((BLOCKS[code], kind, 1, bytes(dialect.room), True))
     return Page(_options(page, expanded=expanded), tags, blocks, broken)
 
 
@@ -75,7 +77,6 @@ def _options(page: Any, *, expanded: bool) -> dict[str, Any]:
         "extrasamples": tuple(map(int, page.extrasamples)) or None,
         "compression": int(page.compression) if kept else DEFLATE,
         "predictor": int(page.predictor) if kept and page.predictor > 1 else None,
-        "colormap": None if expanded else page.colormap,
         **_cutting(page),
         **_resolution(page),
     }
@@ -94,7 +95,7 @@ def _cutting(page: Any) -> dict[str, Any]:
 
 def _resolution(page: Any) -> dict[str, Any]:
     found = [page.tags[code].value for code in (282, 283) if code in page.tags]
-    if len(found) < 2 or any(0 in rational for rational in found):
+    if [len(rational) for rational in found] != [2, 2] or any(0 in rational for rational in found):
         return {}
     unit = int(page.tags[296].value) if 296 in page.tags else 2  # the standard's default: inch
     return {"resolution": tuple(found), "resolutionunit": unit if unit in UNITS else 1}

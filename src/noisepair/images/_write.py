@@ -1,6 +1,6 @@
 """Write a picture in the format its suffix promises, complete or not at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +31,16 @@ ONE_PAGE = {  # the types that formats of a single page can hold
     "BMP": ("uint8",),
     "WEBP": ("uint8",),
 }
+METADATA = {"icc": "colour profile", "exif": "EXIF", "dpi": "resolution"}
+PRIVATE = ("chunks", "segments", "tiff", "xmp")  # what only the format of the source can hold
+CARRIED = {  # from one format to another
+    "PNG": {"icc", "exif", "dpi"},
+    "JPEG": {"icc", "exif", "dpi"},
+    "TIFF": {"icc", "dpi"},
+    "WEBP": {"icc", "exif", "xmp"},
+    "BMP": {"dpi"},
+    "NPY": set(),
+}
 LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels of a side; libjpeg's and libwebp's limits
 
 
@@ -55,7 +65,18 @@ def write(path: Path, like: Image, pixels: np.ndarray) -> tuple[str, ...]:
             f"{path} cannot be written: {error.strerror or error}. "
             "The folder needs free space and your permission; choose another if it has neither."
         ) from error
-    return notes
+    return (*notes, *_losses(kind, like))
+
+
+def _losses(kind: str, like: Image) -> Iterator[str]:
+    """The metadata that do not outlive a change of format."""
+    if kind == like.format:
+        return
+    lost = [word for key, word in METADATA.items() if key in like.kept.keys() - CARRIED[kind]]
+    if any(like.kept.get(key) for key in PRIVATE if key not in CARRIED[kind]):
+        lost.append(f"further {like.format} metadata")
+    if lost:
+        yield f"{kind} does not take over: {', '.join(lost)}."
 
 
 def _check_pixels(like: Image, pixels: np.ndarray) -> None:

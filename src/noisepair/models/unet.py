@@ -80,6 +80,20 @@ class UpConv(nn.Conv2d):
         return F.leaky_relu_(out, SLOPE)
 
 
+class Decode(nn.Module):
+    """One level up: ↑ ‖ skip, conv conv."""
+
+    def __init__(self, channels_below: int, channels_skip: int, channels_out: int):
+        super().__init__()
+        self.up = UpConv(channels_below, channels_skip, channels_out)
+        self.conv = Conv(channels_out, channels_out)
+
+    def forward(
+        self, below: Float[Tensor, "B I h w"], skip: Float[Tensor, "B S H W"]
+    ) -> Float[Tensor, "B O H W"]:
+        return self.conv(self.up(below, skip))
+
+
 def repeated(taps: Float[Tensor, "O I 3 3"]) -> Float[Tensor, "I O 4 4"]:
     """The transposed kernel, stride 2, that equals `taps` after repeating every pixel 2×2.
 
@@ -106,9 +120,7 @@ class UNetModule(nn.Module):
         self.decode = nn.ModuleList()
         below = widths[-1]
         for skip in widths[-2::-1]:
-            self.decode.append(
-                nn.ModuleList([UpConv(below, skip, 2 * skip), Conv(2 * skip, 2 * skip)])
-            )
+            self.decode.append(Decode(below, skip, 2 * skip))
             below = 2 * skip
         self.leave_a = UpConv(below, planes, settings.head[0])
         self.leave_b = Conv(*settings.head)
@@ -124,8 +136,8 @@ class UNetModule(nn.Module):
             skips.append(h)
         skips.pop()
         h = self.bottom(h)
-        for up, conv in self.decode:
-            h = conv(up(h, skips.pop()))
+        for decode in self.decode:
+            h = decode(h, skips.pop())
         h = self.leave_b(self.leave_a(h, skips.pop()))
         out = self.leave_c(h)[..., :height, :width]
         return noisy - out if self.residual else out

@@ -1,0 +1,115 @@
+"""Shots in arrays: NumPy's files, the course's tensors, or what a program holds."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ._read import storable
+from ._scene import Scene, Shot, Source
+
+COURSE = (".pkl", ".pt", ".pth")
+UNREADABLE = (  # what the readers of tensors, arrays and archives raise at damaged files
+    OSError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
+    UnpicklingError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {path.name: loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path} cannot be read as NumPy arrays: {error}. Accepted are .npy and .npz files of"
+            " numbers, saved without objects."
+        ) from None
+
+
+def from_arrays(given: Sequence[np.ndarray | Sequence[np.ndarray]], *, frames: bool) -> Source:
+    """Arrays: one whose first axis counts shots, or one a shot.
+
+    (shots, H, W), (shots, H, W, 3), (shots, scenes, H, W), (shots, scenes, H, W, 3); channels may
+    also come before rows, as torch has them. A last (or that) axis of 1 or 3 is colour.
+    """
+    flat = [
+        np.asarray(one)
+        for group in given
+        for one in (group if isinstance(group, list | tuple) else [group])
+    ]
+    shots = list(flat[0]) if len(flat) == 1 else flat
+    if len(shots) < 2:
+        raise InputError(
+            f"There is one array of shape {flat[0].shape}. Its first axis counts shots and must be"
+            " 2 or more."
+        )
+    if len({shot.shape for shot in shots}) > 1:
+        found = ", ".join(str(shot.shape) for shot in shots[:4])
+        raise InputError(f"Shots have shapes {found}. Give all shots the same shape.")
+    arrays = [storable(with_planes(shot)) for shot in shots]
+    if frames:
+        scene = Scene(
+            "frames", tuple(arrays), tuple(f"frame {n}" for n in range(len(arrays))), True
+        )
+        return Source((scene,), "one sequence of frames, neighbours are pairs", ordered=True)
+    return stacked(arrays, "arrays")
+
+
+def with_planes(shot: np.ndarray) -> Shot:
+    """(scenes, H, W, planes) from the shapes that people use."""
+    shape = shot.shape
+    if shot.ndim == 2:
+        return shot[None, :, :, None]
+    if shot.ndim == 3:
+        if shape[-1] in (1, 3):
+            return shot[None]
+        return shot.transpose(1, 2, 0)[None] if shape[0] in (1, 3) else shot[..., None]
+    if shot.ndim == 4 and shape[-1] in (1, 3):
+        return shot
+    if shot.ndim == 4 and shape[1] in (1, 3):
+        return np.ascontiguousarray(shot.transpose(0, 2, 3, 1))
+    raise InputError(
+        f"A shot of shape {shape} is not understood. Accepted are (H, W), (H, W, 3),"
+        " (scenes, H, W), (scenes, H, W, 3) and the same with colour before the rows."
+    )
+
+
+def stacked(arrays: Sequence[Shot], understood: str) -> Source:
+    """Shots as arrays (scenes, H, W, C): scene n is row n of each."""
+    if len({array.shape for array in arrays}) > 1:
+        found = ", ".join(str(array.shape) for array in arrays[:4])
+        raise InputError(f"Shots have shapes {found}. Give all shots the same shape.")
+    labels = tuple(f"shot {n + 1}" for n in range(len(arrays)))
+    scenes = tuple(
+        Scene(f"scene {n}", tuple(array[n : n + 1] for array in arrays), labels)
+        for n in range(len(arrays[0]))
+    )
+    return Source(scenes, understood)
+
+
+def course(path: Path) -> Source:
+    """The EE-559 file: a tuple of two uint8 tensors (scenes, 3, 32, 32), two shots of each."""
+    try:
+        pair = torch.load(path, weights_only=True, map_location="cpu")
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path} cannot be read safely as tensors ({type(error).__name__}). Accepted is what"
+            " the course gives: a tuple of two uint8 tensors of shape (pictures, 3, 32, 32)."
+        ) from None
+    shots = list(pair) if isinstance(pair, tuple | list) else [pair]
+    good = all(isinstance(shot, torch.Tensor) and shot.ndim == 4 for shot in shots)
+    if len(shots) < 2 or not good:
+        raise InputError(
+            f"{path} holds {type(pair).__name__}. Accepted is a tuple of two tensors"
+            " (pictures, planes, rows, columns)."
+        )
+    arrays = [storable(with_planes(shot.numpy())) for shot in shots]
+    return stacked(arrays, f"tensors in {path.name}")
