@@ -22,7 +22,7 @@ help: ## this list
 install: $(INSTALLED) ## .venv with the exact versions of requirements.lock, and noisepair in it
 
 demo: install ## train on two noisy shots, denoise, and show the result: the folder demo
-	$(BIN)/python -m noisepair demo --out demo
+	$(BIN)/python -m noisepair demo --out demo --overwrite
 
 test: install ## all tests but the slow ones
 	$(BIN)/python -m pytest
@@ -43,7 +43,7 @@ format: install ## put every file into the one format
 	$(BIN)/python -m ruff format
 
 bench: install ## each measurement of benchmarks/, one after the other
-	@set -e; for script in benchmarks/*.py; do \
+	@set -e; for script in benchmarks/[a-z]*.py; do \
 		echo "— $$script"; $(BIN)/python "$$script"; \
 	done
 

@@ -167,7 +167,8 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
 
     def toml(self) -> str:
         """The page as a file."""
-        return tomli_w.dumps(self.lines())
+        page = tomli_w.dumps(self.lines())
+        return re.sub(r"\[\n(.*?),\n\]", lambda m: f"[{' '.join(m[1].split())}]", page, flags=re.S)
 
     def resolved(self, **changes: Any) -> "Recipe":
         """The same recipe with some lines decided."""

@@ -363,7 +363,12 @@ def run(
         journal = Journal(folder, learner, clock, monitor)
         journal.validate()
 
+    # Another thread count rounds otherwise, so a run counted in steps keeps the one that it has.
+    threads = hardware.Threads() if clock.budget and device.type == "cpu" else None
+
     def after(loss: Scalar) -> bool:
+        if threads:
+            threads.stepped()
         journal.loss = loss
         validated = journal.due()
         if validated:
@@ -373,9 +378,15 @@ def run(
         stop = watch and watch(journal.progress(validated=validated, batch=recipe.batch))
         if stop and not validated:
             journal.save()
+        if threads:
+            threads.start()
         return bool(stop)
 
-    fit(learner, pairs.batches(clock.step), clock, after)
+    try:
+        fit(learner, pairs.batches(clock.step), clock, after)
+    finally:
+        if threads:
+            threads.restore()
     finished = {**card.provenance, "result": result(journal, monitor)}
     checkpoint.write_card(folder, Card(recipe, card.planes, card.scale, finished))
 

@@ -48,11 +48,6 @@ def demo(
 ) -> int:
     """Train on noisy shots, denoise pictures that were held out, and show the result.
 
-    Examples
-    --------
-    noisepair demo
-    noisepair demo --out demo --budget 5m
-
     Parameters
     ----------
     out
@@ -71,7 +66,7 @@ def demo(
     write_pictures(out)
     with stop_on_signal() as stopped, display(options) as show:
         denoiser = train(
-            [rgb(name) for name in TRAINING],
+            {name: rgb(name) for name in TRAINING},
             out=out / "model",
             recipe=recipe,
             device=device,

@@ -31,11 +31,6 @@ def denoise(
 ) -> int:
     """Denoise pictures with a trained model; each keeps its name, format, type and metadata.
 
-    Examples
-    --------
-    noisepair denoise noisy/ --model model --out denoised
-    noisepair denoise "shots/*.tif" night.png --model model --out denoised
-
     Parameters
     ----------
     inputs

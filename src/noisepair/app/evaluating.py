@@ -25,15 +25,6 @@ def evaluate(
 ) -> int:
     """Score noisy and denoised pictures against clean ones: PSNR and SSIM, before and after.
 
-    Pictures pair by file name and are scored whole: no crop, no clamping, no rounding beyond what
-    the files hold. The PSNR is given per image (each picture's, then the mean) and pooled (of the
-    error over all pixels); the two differ, and papers mix them.
-
-    Examples
-    --------
-    noisepair evaluate --noisy noisy --clean clean --denoised denoised --out report
-    noisepair evaluate --noisy noisy --clean clean --model model --json
-
     Parameters
     ----------
     noisy

@@ -30,13 +30,13 @@ def with_recipe_lines(command: Cli) -> Cli:
     """Give a command an option for every line of the recipe: its `**lines`, spelled out."""
     signature = inspect.signature(command)
     fixed = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    taken = {parameter.name for parameter in fixed}
+    taken = {parameter.name for parameter in fixed} | {"version"}  # --version is the program's
     lines = [
         inspect.Parameter(
             name.replace(".", "__"),
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, option(name, meaning, default)],
+            annotation=Annotated[kind_of(default), option(name, meaning, default)],
         )
         for name, (meaning, default) in recipes.LINES.items()
         if name not in taken
@@ -45,14 +45,14 @@ def with_recipe_lines(command: Cli) -> Cli:
     return command
 
 
+def kind_of(default: str) -> object:
+    """A switch where the line is true or false; else text, which the recipe reads itself."""
+    return bool | None if default in ("true", "false") else str | None
+
+
 def option(name: str, meaning: str, default: str) -> Parameter:
     dashed = f"--{name.replace('_', '-')}"
-    is_switch = default in ("true", "false")
-    return Parameter(
-        name=dashed,
-        group=RECIPE,
-        help=f"{meaning} [default: {default}]" + " (true or false)" * is_switch,
-    )
+    return Parameter(name=dashed, group=RECIPE, help=f"{meaning} [default: {default}]")
 
 
 @with_recipe_lines
@@ -67,20 +67,9 @@ def train(
     pattern: str | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     options: Options = STANDARD,
-    **lines: str | None,
+    **lines: str | bool | None,
 ) -> int:
     """Train a denoiser on noisy shots of scenes; no clean picture is needed.
-
-    The weights that are kept are those with the least held-out loss: between a denoised shot and
-    the *other noisy shot* of a scene that was not trained on. For independent zero-mean noise that
-    is the error against the clean picture plus a constant, so no clean picture is needed for it.
-
-    Examples
-    --------
-    noisepair train shots_a shots_b --out model
-    noisepair train scenes --out model --budget 30m
-    noisepair train stack.tif --frames --out model --steps 5000
-    noisepair train clean --noise gaussian --noise.sigma 25/255 --out model
 
     Parameters
     ----------

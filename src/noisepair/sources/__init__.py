@@ -5,6 +5,7 @@ keep them as two folders, as files that pair by name, as a folder a scene, as st
 the course's file, or have clean pictures only and want noise made. All become a tuple of scenes.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def open_source(
         found = from_paths(Path(source), as_path(source2), frames=frames, pattern=pattern)
     elif isinstance(source2, str | Path):
         raise InputError("SOURCE is an array and SOURCE2 a path. Give two arrays, or two paths.")
+    elif isinstance(source, Mapping) or isinstance(source2, Mapping):
+        raise InputError("Shots by name are not understood. Give arrays in order, or two folders.")
     else:
         found = from_arrays([source] if source2 is None else [source, source2], frames=frames)
     return checked(replace(found, kind=str(found.scenes[0].shots[0].dtype)))

@@ -1,5 +1,6 @@
 """Two noisy shots of each clean picture, for figures that need a truth."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +17,16 @@ from ._scene import Given, Scene, Shot, Source
 
 
 def read_clean(source: Given) -> Source:
-    """A folder, a file or arrays of clean pictures; a scene each."""
-    if not isinstance(source, str | Path):
-        arrays = (
-            source if isinstance(source, list | tuple) else list(with_planes(np.asarray(source)))
-        )
-        pictures = [storable(with_planes(np.asarray(array))) for array in arrays]
-        names = [f"picture {n}" for n in range(len(pictures))]
+    """A folder, a file or arrays of clean pictures, by name or in order; a scene each."""
+    if isinstance(source, str | Path):
+        paths = images.find([source])
+        named = dict(zip([path.name for path in paths], read_all(paths), strict=True))
+    elif isinstance(source, Mapping):
+        named = {name: storable(with_planes(np.asarray(one))) for name, one in source.items()}
     else:
-        files = images.find([source])
-        pictures, names = read_all(files), [file.name for file in files]
-    scenes = tuple(
-        Scene(name, (picture,), (name,)) for name, picture in zip(names, pictures, strict=True)
-    )
+        arrays = source if isinstance(source, list | tuple) else with_planes(np.asarray(source))
+        named = {f"picture {n}": storable(with_planes(np.asarray(a))) for n, a in enumerate(arrays)}
+    scenes = tuple(Scene(name, (picture,), (name,)) for name, picture in named.items())
     kind = str(scenes[0].shots[0].dtype)
     return checked(Source(scenes, "clean pictures", kind=kind, synthetic=True))
 
@@ -43,14 +41,20 @@ def spoil(source: Source, noise: Noise, *, fresh: bool, seed: int) -> Source:
                 " 0 to 1. Divide floating-point pictures by their full scale first."
             )
     if fresh:
-        return replace(source, understood=f"clean pictures, {noise} drawn anew at each step")
+        return replace(source, understood=f"clean pictures, {told(noise)} drawn anew at each step")
     scenes = tuple(
         replace(scene, shots=two_shots(scene.shots[0], noise, seed, n), labels=scene.labels * 2)
         for n, scene in enumerate(source.scenes)
     )
     return replace(
-        source, scenes=scenes, understood=f"clean pictures, two shots with frozen {noise}"
+        source, scenes=scenes, understood=f"clean pictures, {told(noise)} drawn once for two shots"
     )
+
+
+def told(noise: Noise) -> str:
+    """The noise in words: its kind and settings."""
+    settings = {name: value for name, value in vars(noise).items() if name != "kind"}
+    return f"{noise.kind} noise ({', '.join(f'{k} {v:.4g}' for k, v in settings.items())})"
 
 
 def two_shots(clean: Shot, noise: Noise, seed: int, number: int) -> tuple[Shot, Shot]:

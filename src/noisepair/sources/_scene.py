@@ -1,13 +1,15 @@
 """Scenes, their shots, and which scenes are kept out of training."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-Given = str | Path | np.ndarray | Sequence[np.ndarray]  # what a caller may hand over
+Given = (  # what a caller may hand over
+    str | Path | np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
+)
 Shot = np.ndarray  # (N, H, W, C): pages, rows, columns, colour planes; uint8, uint16 or float32
 
 
@@ -54,7 +56,7 @@ class Source:
 
     def examples(self) -> str:
         joined = [
-            (" → " if scene.frames else " ↔ ").join(shorten(scene.labels))
+            (" → " if scene.frames else " ↔ ").join(shorten(list(dict.fromkeys(scene.labels))))
             for scene in self.scenes[:3]
         ]
         return "; ".join(joined) + ("; …" if len(self.scenes) > 3 else "")
@@ -114,5 +116,6 @@ def cut(scene: Scene, share: float) -> tuple[tuple[Scene, ...], tuple[Scene, ...
         return (scene,), ()
     at = count - max(2, round(share * count))
     head = replace(scene, shots=scene.shots[:at], labels=scene.labels[:at])
-    tail = replace(scene, shots=scene.shots[at:], labels=scene.labels[at:])
+    name = f"{scene.name}, its last {count - at} frames"
+    tail = replace(scene, name=name, shots=scene.shots[at:], labels=scene.labels[at:])
     return (head,), (tail,)
