@@ -38,7 +38,7 @@ def trained(precision: str, weights: torch.nn.Module | None = None) -> Denoiser:
 def speed() -> list[Row]:
     ours, exact = trained("auto"), trained("float32")
     plain = PlainUNet().eval()
-    plain.copy_weights(ours.network)  # type: ignore[arg-type]
+    plain.copy_weights(ours.network)
 
     @torch.inference_mode()
     def run_plain() -> np.ndarray:

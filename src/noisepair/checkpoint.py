@@ -12,7 +12,7 @@ after `kill -9`, meets an old file or a new one and never half of one.
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch import Tensor
 from .errors import InputError
 from .files import make_folder, said, write
 from .models import Scale
-from .recipe import Recipe
+from .recipe import VERSION, Recipe
 
 FORMAT = 1
 CARD, WEIGHTS, STATE, HISTORY = (
@@ -68,9 +68,8 @@ def refuse_existing(folder: Path) -> None:
 
 
 def create(folder: Path) -> None:
-    """A model folder with an empty history."""
+    """A folder for a model. Its card is written first: from then on the run can be resumed."""
     make_folder(folder)
-    write(folder / HISTORY, b"")
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -84,20 +83,32 @@ def read_card(folder: Path) -> Card:
         raise InputError(
             f"{folder} is not a model: it has no {CARD}. Give one that `noisepair train` wrote."
         )
-    try:
+    with legible(path):
         plain = json.loads(path.read_text(encoding="utf-8"))
-        found = plain["format"]
-        if found > FORMAT:
+        formats = {"model": (int(plain["format"]), FORMAT)}
+        formats["recipe"] = int(plain["recipe"].get("version", VERSION)), VERSION
+    for what, (found, known) in formats.items():
+        if found > known:
             raise InputError(
-                f"{folder} has model format {found}; this noisepair reads up to {FORMAT}."
+                f"{folder} has {what} format {found}; this noisepair reads up to {known}."
                 " Upgrade noisepair."
             )
-        scale = Scale(**plain["normalisation"])
-        recipe = Recipe.of(plain["recipe"])
-        return Card(recipe, int(plain["planes"]), scale, plain["provenance"])
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, InputError):
-            raise
+    with legible(path):
+        scale = Scale(**{name: float(value) for name, value in plain["normalisation"].items()})
+        recipe, planes = Recipe.of(plain["recipe"]), int(plain["planes"])
+        if planes < 1:
+            raise ValueError(f"planes={planes}")
+        return Card(recipe, planes, scale, dict(plain["provenance"]))
+
+
+@contextlib.contextmanager
+def legible(path: Path) -> Iterator[None]:
+    """Turn whatever damage does to a reader into a sentence."""
+    try:
+        yield
+    except (
+        AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, OSError,
+    ) as error:  # fmt: skip
         raise InputError(
             f"{path} is damaged or not noisepair's ({type(error).__name__}: {error}). Restore it"
             " from a copy, or train again."
@@ -108,7 +119,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     """Tensors with a few plain values and a checksum of their bytes."""
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(dict(about), allow_nan=True)
-    write(path, save(flat, metadata={"about": text, "checksum": checksum(flat)}))
+    write(path, save(flat, metadata={"about": text, "checksum": checksum(flat, text)}))
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
@@ -125,7 +136,7 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         raise InputError(
             f"{path} is damaged: {error}. Restore it from a copy, or train again."
         ) from None
-    if about.get("checksum") != checksum(tensors):
+    if about.get("checksum") != checksum(tensors, about.get("about", "")):
         raise InputError(
             f"{path} is damaged or not noisepair's: its checksum does not fit its contents."
             " Restore it from a copy, or train again."
@@ -144,13 +155,21 @@ def fit_into(path: Path, module: torch.nn.Module, tensors: Tensors) -> None:
         ) from None
 
 
-def checksum(tensors: Mapping[str, Tensor]) -> str:
-    total = hashlib.blake2b(digest_size=16)
+def checksum(tensors: Mapping[str, Tensor], about: str) -> str:
+    total = hashlib.blake2b(about.encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `kill -9` left half written beside its place."""
+    for name in map(Path, (CARD, WEIGHTS, STATE, HISTORY)):
+        for left in folder.glob(f".{name.stem}.*{name.suffix}"):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 # — history —

@@ -108,6 +108,12 @@ def out_of_memory(error: Exception) -> bool:
     return "alloc" in str(error).lower() and "memory" in str(error).lower()
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """The same as torch can look at it: a copy of what is mirrored, read-only, or byte-swapped."""
+    fits = array.flags.writeable and array.dtype.isnative and min(array.strides) >= 0
+    return array if fits else np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
 class Denoiser:
     """A trained network and all it needs to take a picture as it comes and give it back alike."""
 
@@ -116,6 +122,7 @@ class Denoiser:
         order = torch.channels_last
         self.network = network.eval().to(self.device, memory_format=order)  # type: ignore[call-overload]
         self.card = card
+        self.example: np.ndarray | None = None  # the middle of a held-out noisy shot, (H, W, C)
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
@@ -149,15 +156,22 @@ class Denoiser:
         Raises InputError for NaN or infinity and for colour planes that the model does not know.
         """
         if isinstance(noisy, Tensor):
-            result = self(noisy.detach().cpu().numpy(), channel_axis, tile=tile, watch=watch)
-            return torch.from_numpy(result).to(noisy.device)
+            known = noisy.float() if noisy.dtype == torch.bfloat16 else noisy  # NumPy has none
+            array = known.detach().cpu().numpy()
+            result = self(array, channel_axis, tile=tile, watch=watch)
+            return torch.from_numpy(result).to(noisy.device, noisy.dtype)
         planes_last = (
             noisy[..., None] if channel_axis is None else np.moveaxis(noisy, channel_axis, -1)
         )
-        if planes_last.ndim < 3:
+        if planes_last.ndim < 3 or 0 in planes_last.shape[-3:]:
             raise InputError(
                 f"An array of shape {noisy.shape} is not a picture. Give (H, W), or (H, W, 3) with"
                 " channel_axis=-1."
+            )
+        if channel_axis is None and noisy.ndim > 2 and noisy.shape[-1] == self.card.planes > 1:
+            raise InputError(
+                f"An array of shape {noisy.shape} without channel_axis is {len(noisy)} grey"
+                f" pictures, {noisy.shape[-1]} pixels wide. Give channel_axis=-1 for its colours."
             )
         pages = planes_last.reshape(-1, *planes_last.shape[-3:])
         result = self.pages(pages, tile=tile, watch=watch).reshape(planes_last.shape)
@@ -168,10 +182,12 @@ class Denoiser:
     ) -> np.ndarray:
         """Denoise pages (N, H, W, C) of any type that `images.read` gives."""
         self.refuse(noisy)
+        if tile is not None and tile < 1:
+            raise InputError(f"tile={tile} is not a size. Give pixels, or leave it out.")
         count, height, width, _ = noisy.shape
         tile = tile or self.tile(noisy.dtype)
         together = max(1, tile**2 // max(1, height * width))  # small pages share a batch
-        out = np.empty_like(noisy)
+        out = np.empty(noisy.shape, noisy.dtype.newbyteorder("="))
         for start in range(0, count, together):
             part = slice(start, min(start + together, count))
 
@@ -179,8 +195,8 @@ class Denoiser:
                 if watch:
                     watch(first * height * width + done * min(together, count - first), count * of)
 
-            self.run(noisy[part], out[part], tile, seen)
-        return out
+            self.run(plain(noisy[part]), out[part], tile, seen)
+        return out.astype(noisy.dtype, copy=False)
 
     def run(self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch) -> None:
         """All tiles of some pages, each converted on its way in and on its way out."""
@@ -231,7 +247,7 @@ class Denoiser:
                 f"This picture has {planes} colour planes and the model was trained on {ours}"
                 " pictures. Convert the picture, or train a model on pictures like it."
             )
-        if noisy.dtype.kind not in "iuf":
+        if noisy.dtype.kind not in "iuf" or noisy.dtype.itemsize > 8:
             raise InputError(f"Values of type {noisy.dtype} are not a picture. Give numbers.")
         if noisy.dtype.kind == "f" and not np.isfinite(noisy).all():
             count = int((~np.isfinite(noisy)).sum())

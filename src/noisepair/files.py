@@ -19,6 +19,7 @@ REMEDIES = {
     errno.ENOTDIR: "Choose a place inside a folder",
     errno.EISDIR: "Choose the name of a file",
     errno.EEXIST: "Choose another name",
+    errno.ENAMETOOLONG: "Choose a shorter name",
 }
 
 
@@ -40,19 +41,20 @@ def placed(path: Path) -> Iterator[Path]:
     """
     with said(f"write {path}"):
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+            dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=path.suffix
         )
         try:
-            yield Path(name)
-            os.fsync(handle)
+            try:
+                yield Path(name)
+                os.fsync(handle)
+            finally:
+                os.close(handle)  # before the move: Windows moves no open file
             os.chmod(name, 0o666 & ~umask())  # mkstemp's 0600 would hide results from colleagues
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        finally:
-            os.close(handle)
 
 
 def write(path: Path, content: bytes) -> None:

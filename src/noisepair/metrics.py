@@ -77,7 +77,7 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float | int) -> float:
     if min(a.shape[:2]) < SSIM_SIDE:
         return math.nan
     planes = [
-        structural_similarity(  # type: ignore[no-untyped-call]
+        structural_similarity(
             a[..., plane].astype(np.float64),  # a plane at a time: float copies are large
             b[..., plane].astype(np.float64),
             data_range=data_range,

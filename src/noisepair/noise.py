@@ -8,6 +8,7 @@ Noise2Noise learns the mean.
 
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -40,6 +41,15 @@ class Poisson:
 
     def __call__(self, clean: Tensor, rng: Generator) -> Tensor:
         return torch.poisson(clean.clamp(min=0) * self.peak, generator=rng) / self.peak
+
+
+def generator(*numbers: int, device: str | torch.device = "cpu") -> Generator:
+    """Draws that depend on all of `numbers`.
+
+    They are mixed first: of a seed itself, torch heeds no more than the low 32 bits on a CPU.
+    """
+    mixed = np.random.SeedSequence(numbers).generate_state(1)
+    return Generator(device).manual_seed(int(mixed[0]))
 
 
 Noise = Gaussian | Poisson

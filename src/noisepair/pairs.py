@@ -25,11 +25,13 @@ from torch import Tensor
 from . import images
 from .errors import InputError
 from .models import Scale
+from .noise import generator
 from .recipe import Recipe
 from .shapes import Batch
 from .sources import Scene, two_shots
 
 CROP = 64  # side of a training square where the recipe leaves it open
+PIXELS = 65_536  # a step where the recipe leaves the batch open
 GRID = 32  # and a multiple of this where possible, so that no level of a U-Net has to pad
 
 Pair = tuple[Batch, Batch]
@@ -50,16 +52,22 @@ def crop_for(scenes: Sequence[Scene], asked: int | None) -> int:
     return most - most % GRID if most >= GRID else most
 
 
+def batch_for(crop: int, asked: int | None) -> int:
+    """Pairs a step: as asked, or as many as hold PIXELS pixels of input."""
+    return asked or max(1, PIXELS // crop**2)
+
+
 class Pairs:
     """Training pairs of `scenes`, cut and turned on `device`."""
 
     def __init__(self, scenes: Sequence[Scene], recipe: Recipe, scale: Scale, device: torch.device):
         assert recipe.crop is not None, "train decides the crop before it makes pairs"
-        self.recipe, self.crop, self.device = recipe, recipe.crop, device
+        assert recipe.batch is not None, "train decides the batch before it makes pairs"
+        self.recipe, self.device = recipe, device
+        self.crop, self.count = recipe.crop, recipe.batch
         self.values = Values(scenes[0].shots[0].dtype, scale)
         flat = [shot.reshape(-1, shot.shape[-1]) for scene in scenes for shot in scene.shots]
-        table = flat[0] if len(flat) == 1 else np.concatenate(flat)
-        self.table = torch.from_numpy(self.values.bits(np.ascontiguousarray(table))).to(device)
+        self.table = torch.from_numpy(self.values.bits(np.concatenate(flat))).to(device)
         sizes = np.array([len(rows) for rows in flat])
         starts = np.cumsum(sizes) - sizes
         counts = [len(scene.shots) for scene in scenes]
@@ -97,7 +105,7 @@ class Pairs:
 
     def draw_scenes(self, step: int) -> np.ndarray:
         """Scene numbers (B,): each epoch is a new order of all tickets."""
-        places = np.arange(step * self.recipe.batch, (step + 1) * self.recipe.batch)
+        places = np.arange(step * self.count, (step + 1) * self.count)
         epochs, within = np.divmod(places, len(self.tickets))
         scenes = np.empty(len(places), int)
         for epoch in np.unique(epochs):
@@ -165,10 +173,12 @@ class Pairs:
         """Two new draws of noise."""
         noise = self.recipe.noise
         assert noise is not None, "fresh noise needs a noise; the recipe says so"
-        rng = torch.Generator(self.device).manual_seed((self.recipe.seed << 32) + step)
+        rng = generator(self.recipe.seed, 4, step, device=self.device)
         unit = self.values.unit(clean)
         into = self.values.scale.into
-        return into(noise(unit, rng)), into(noise(unit, rng))
+        one, two = (into(noise(unit, rng)) for _ in range(2))
+        order = torch.channels_last  # photons are counted in another
+        return one.contiguous(memory_format=order), two.contiguous(memory_format=order)
 
 
 @dataclass(frozen=True)

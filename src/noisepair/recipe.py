@@ -5,6 +5,7 @@ in a TOML file, on the command line and in Python; text is read as a person woul
 `25/255` is a number, `10m` is 600 seconds, `48,48,48` is a list.
 """
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -28,6 +30,7 @@ PARTS: Mapping[str, Mapping[str, type]] = {
     "optimizer": OPTIMIZERS,
     "noise": NOISES,
 }
+KINDS = {"network": "unet", "optimizer": "adam", "noise": "gaussian"}  # where none is named
 BUDGET = 600.0  # seconds, when neither steps nor budget is given
 
 LISTS = ("network.channels", "network.head", "augment")  # lines that hold more than one value
@@ -54,7 +57,7 @@ def seconds(text: object) -> object:
 
 
 def duration(value: float) -> str:
-    """The text that `seconds` reads back.
+    """The text that `seconds` reads back, to the last digit.
 
     >>> duration(600.0), duration(5400.0), duration(7.5)
     ('10m', '1h30m', '7.5s')
@@ -62,7 +65,8 @@ def duration(value: float) -> str:
     hours, rest = divmod(value, 3600)
     minutes, rest = divmod(rest, 60)
     parts = [(hours, "h"), (minutes, "m"), (rest, "s")]
-    return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
+    texts = [np.format_float_positional(count, trim="-") + unit for count, unit in parts if count]
+    return "".join(texts) or "0s"
 
 
 @dataclass(
@@ -84,13 +88,15 @@ class Recipe:
     """learning rate where the schedule is 1"""
     schedule: Literal["constant", "cosine"] = "cosine"
     """how the learning rate falls over the run: constant, cosine"""
-    batch: Annotated[int, Field(ge=1, le=65536)] = 16
-    """pairs a step"""
+    batch: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """pairs a step; none: as many as hold 65,536 pixels, 16 crops of 64 or 64 of 32"""
     crop: Annotated[int, Field(ge=1, le=8192)] | None = None
     """side of a training square in pixels; none: 64, or what the smallest picture allows"""
     steps: Annotated[int, Field(ge=1)] | None = None
     """length of the run in steps"""
-    budget: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
+    budget: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = (
+        None
+    )
     """length of the run in time, such as 90s or 10m; 10m when neither is given"""
     augment: tuple[Augmentation, ...] = ("exchange", "flips", "turns")
     """what else a pair may stand for: exchange of the two shots, flips, quarter turns"""
@@ -132,7 +138,7 @@ noise, noise.peak, noise.sigma, optimizer, optimizer.beta1, optimizer.beta2, \
 optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 'lr'?
         """
         flat = dict(flatten(lines))
-        newer = flat.get("version", VERSION)
+        newer = plain(flat.get("version", VERSION))
         if isinstance(newer, int) and newer > VERSION:
             raise InputError(
                 f"This recipe has version {newer}; this noisepair reads versions up to {VERSION}."
@@ -151,7 +157,8 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
         flat = dict(flatten(load(path))) if path else {}
         more = dict(flatten(lines or {}))
         for part in PARTS:  # another kind of part brings its own settings
-            if more.get(part, flat.get(part)) != flat.get(part):
+            kind = flat.get(part, KINDS[part])
+            if more.get(part, kind) != kind:
                 flat = {name: v for name, v in flat.items() if not name.startswith(f"{part}.")}
         for one, other in (("steps", "budget"), ("budget", "steps")):
             if one in more and other not in more:
@@ -164,6 +171,19 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
         if self.budget is not None:
             plain["budget"] = duration(self.budget)
         return plain
+
+    def sentence(self) -> str:
+        """All lines in one.
+
+        >>> Recipe(steps=5).sentence()[:52]
+        'network unet, network.channels 48 48 48 48 48, netwo'
+        """
+        flat = dict(flatten(self.lines()))
+        said = [
+            f"{name} {' '.join(map(str, value)) if isinstance(value, list) else text_of(value)}"
+            for name, value in flat.items()
+        ]
+        return ", ".join(said)
 
     def toml(self) -> str:
         """The page as a file."""
@@ -205,24 +225,28 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for name, value in flat.items():
         part, _, setting = name.partition(".")
+        if setting and flat.get(part) == "none":
+            raise InputError(f"{name} is given and {part} is none. Leave one of them out.")
         if setting:
             tables.setdefault(part, {})[setting] = listed(name, plain(value))
+        elif (part, value) == ("noise", "none"):
+            continue
         elif part in PARTS:
             choose(part, str(value), PARTS[part])
             tables.setdefault(part, {})["kind"] = value
         else:
             tables[part] = listed(name, plain(value))
-    defaults = {"network": "unet", "optimizer": "adam", "noise": "gaussian"}
-    for part, kind in defaults.items():
+    for part, kind in KINDS.items():
         if part in tables:
             tables[part].setdefault("kind", kind)
     return tables
 
 
 def listed(name: str, value: Any) -> Any:
-    """A single value where the line holds a list."""
-    is_list = name in LISTS and not isinstance(value, list | tuple) and value is not None
-    return [value] if is_list else value
+    """A single value, or none, where the line holds a list."""
+    if name not in LISTS or isinstance(value, list | tuple):
+        return value
+    return [] if value is None else [value]
 
 
 def plain(value: Any) -> Any:
@@ -234,17 +258,18 @@ def plain(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
-    if "," in text:
-        return [plain(part) for part in text.strip("[],").split(",")]
-    if fraction := re.fullmatch(r"([\d.]+)\s*/\s*([\d.]+)", text):
-        above, below = map(float, fraction.groups())
-        return above / below if below else text
-    for read in (int, float):
-        try:
+    if "," in text or text.startswith("["):
+        inside = text.strip("[],")
+        return [plain(part) for part in inside.split(",")] if inside else []
+    for read in (int, float, fraction):
+        with contextlib.suppress(ValueError, ZeroDivisionError):
             return read(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False, "none": None, "[]": []}.get(text.lower(), text)
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def fraction(text: str) -> float:
+    above, _, below = text.partition("/")
+    return float(above) / float(below)
 
 
 def sentence(error: ValidationError) -> str:
@@ -258,6 +283,7 @@ def sentence(error: ValidationError) -> str:
         first["msg"]
         .removeprefix("Value error, ")
         .removeprefix("Input ")
+        .removeprefix("Tuple ")
         .replace("Field required", "should hold one more value")
     )
     if not line:

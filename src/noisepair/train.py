@@ -30,7 +30,7 @@ from .errors import InputError
 from .losses import LOSSES, Loss
 from .models import Scale, scale_of
 from .optim import SCHEDULES, Schedule, kaiming
-from .pairs import Pair, Pairs, crop_for, held_out
+from .pairs import Pair, Pairs, batch_for, crop_for, held_out, middle
 from .recipe import Recipe
 from .shapes import Batch, Scalar
 from .sources import Given, Scene, Source, open_source, split
@@ -114,10 +114,11 @@ class Clock:
     time before an interruption counts too.
     """
 
-    def __init__(self, recipe: Recipe, step: int = 0, seconds: float = 0.0):
+    def __init__(self, recipe: Recipe, step: int = 0, seconds: float = 0.0, reserve: float = 0.0):
         self.steps, self.budget = recipe.steps, recipe.budget
         self.step, self.began, self.begun_at = step, time.perf_counter() - seconds, step
-        self.first, self.reserve = self.began + seconds, 0.0
+        self.first, self.reserve = self.began + seconds, reserve  # seconds that the end will take
+        self.most = 0.0
 
     @property
     def seconds(self) -> float:
@@ -129,7 +130,9 @@ class Clock:
         if self.steps is not None:
             return min(1.0, self.step / self.steps)
         assert self.budget is not None, "a recipe has steps or a budget"
-        return min(1.0, self.seconds / max(1e-9, self.budget - self.reserve))
+        now = min(1.0, self.seconds / max(1e-9, self.budget - self.reserve))
+        self.most = max(self.most, now)  # a reserve that shrinks must not turn the schedule back
+        return self.most
 
     @property
     def seconds_a_step(self) -> float:
@@ -229,14 +232,10 @@ class Journal:
         began = self.clock.seconds
         if self.monitor.pairs:
             self.held_out = self.monitor.l2(self.learner)
-            if not math.isfinite(self.held_out) and self.clock.step:
-                raise InputError(
-                    f"Training diverged: the held-out loss is {self.held_out} at step"
-                    f" {self.clock.step}. Lower lr ({self.learner.lr:g} now) and train again; the"
-                    f" best weights, of step {self.best_step}, are kept."
-                )
+        self.refuse_divergence()
         if self.held_out is None or self.held_out < self.best:
-            self.best, self.best_step = self.held_out or math.inf, self.clock.step
+            self.best = math.inf if self.held_out is None else self.held_out
+            self.best_step = self.clock.step
             weights = self.learner.network.state_dict()
             about = {"step": self.best_step, "held_out": self.held_out}
             checkpoint.save_tensors(self.folder / checkpoint.WEIGHTS, weights, about)
@@ -246,10 +245,26 @@ class Journal:
         self.cost = self.validated_at - began
         self.clock.reserve = self.cost
 
+    def refuse_divergence(self) -> None:
+        """Stop where a number is none any more, before weights or state are overwritten."""
+        name, value = "held-out loss", self.held_out
+        if value is None:
+            name = "sum of the weights"
+            value = sum(
+                float(weight.sum()) for weight in self.learner.network.state_dict().values()
+            )
+        if not math.isfinite(value) and self.clock.step:
+            raise InputError(
+                f"Training diverged: the {name} is {value} at step {self.clock.step}. Lower lr"
+                f" ({self.learner.lr:g} now) and train again; the weights of step"
+                f" {self.best_step} are kept."
+            )
+
     def save(self) -> None:
         about = {
             "step": self.clock.step,
             "seconds": self.clock.seconds,
+            "reserve": self.clock.reserve,
             "best": self.best if math.isfinite(self.best) else None,
             "best_step": self.best_step,
             "held_out": self.held_out,
@@ -258,7 +273,14 @@ class Journal:
         self.saved_at = self.clock.seconds
 
     def restore(self, tensors: checkpoint.Tensors, about: Mapping[str, Any]) -> None:
-        self.learner.restore(tensors)
+        try:
+            self.learner.restore(tensors)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{self.folder / checkpoint.STATE} is the state of another network than"
+                f" {checkpoint.CARD} says: {str(error).splitlines()[-1].strip()}. Restore it from"
+                " a copy, or train again."
+            ) from None
         self.best = math.inf if about["best"] is None else about["best"]
         self.best_step, self.held_out = about["best_step"], about["held_out"]
         self.validated_at = self.saved_at = self.clock.seconds
@@ -318,6 +340,8 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     stored = checkpoint.read_card(folder) if resume else None
     if stored is None:
         checkpoint.refuse_existing(folder)
+    else:
+        checkpoint.sweep(folder)
     wanted = recipe or (stored.recipe if stored else Recipe())
     shots = open_source(
         source, source2, frames=frames, pattern=pattern,
@@ -326,8 +350,10 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     for line in shots.lines():
         tell(line)
     kept, spared = split(shots, wanted.holdout, wanted.seed)
-    tell(told_held_out(spared))
-    wanted = wanted.resolved(crop=crop_for(kept, wanted.crop))
+    tell(told_held_out(spared, wanted.holdout))
+    crop = crop_for(kept, wanted.crop)
+    wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
+    tell(f"Recipe: {wanted.sentence()}")
     card = stored or new_card(shots, kept, spared, wanted, device)
     if stored:
         same_run(stored, wanted, shots)
@@ -335,7 +361,9 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
         checkpoint.create(folder)
         checkpoint.write_card(folder, card)
     run(folder, card, kept, spared, device, watch, tell)
-    return Denoiser.load(folder, device)
+    denoiser = Denoiser.load(folder, device)
+    denoiser.example = middle((spared or kept)[0], wanted, 0)[0]
+    return denoiser
 
 
 def run(
@@ -354,11 +382,13 @@ def run(
     monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale)
     if (folder / checkpoint.STATE).exists():
         tensors, about = checkpoint.load_tensors(folder / checkpoint.STATE)
-        clock = Clock(recipe, about["step"], about["seconds"])
+        with checkpoint.legible(folder / checkpoint.STATE):
+            clock = Clock(recipe, about["step"], about["seconds"], about["reserve"])
         journal = Journal(folder, learner, clock, monitor)
         journal.restore(tensors, about)
         tell(f"Continuing from step {clock.step}.")
     else:
+        checkpoint.trim_history(folder, -1)
         clock = Clock(recipe)
         journal = Journal(folder, learner, clock, monitor)
         journal.validate()
@@ -375,7 +405,7 @@ def run(
             journal.validate()
         elif clock.seconds - journal.saved_at > SAVE_EVERY:
             journal.save()
-        stop = watch and watch(journal.progress(validated=validated, batch=recipe.batch))
+        stop = watch and watch(journal.progress(validated=validated, batch=pairs.count))
         if stop and not validated:
             journal.save()
         if threads:
@@ -405,7 +435,12 @@ def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
     }
 
 
-def told_held_out(spared: tuple[Scene, ...]) -> str:
+def told_held_out(spared: tuple[Scene, ...], share: float) -> str:
+    if not share:
+        return (
+            "Nothing is held out, as holdout=0 asks: the last weights are kept, and no held-out"
+            " figure can be given."
+        )
     if not spared:
         return (
             "Nothing is held out: one scene cannot be spared. The last weights are kept, and no"

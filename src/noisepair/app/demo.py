@@ -15,7 +15,7 @@ import tifffile
 from cyclopts import Parameter
 from skimage import data
 
-from .. import checkpoint, files
+from .. import files
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..evaluate import Case, Evaluation, evaluate, examples
@@ -25,7 +25,7 @@ from ..sources import two_shots
 from ..train import train
 from . import figures
 from .console import Options, span
-from .report import Drawing, Photo, Section, Table, write_page
+from .report import Photo, Section, Table, learned, made_of, write_page
 from .training import display, stop_on_signal
 
 STANDARD = Options()
@@ -153,8 +153,8 @@ def report(out: Path, denoiser: Denoiser, scores: Evaluation, pictures: list[Cas
     """report.png, and report.html with pictures, curves, figures and what to type next."""
     gallery = figures.png(figures.gallery(pictures))
     files.write(out / "report.png", gallery)
-    psnr, card = scores.summary()["psnr"], denoiser.card
-    came, machine = card.provenance["result"], card.provenance["machine"]
+    psnr = scores.summary()["psnr"]
+    came = denoiser.card.provenance["result"]
     gain = f"{psnr['gain']['pooled']:.1f}"
     rows: list[list[str | float | None]] = [
         [score.name, score.noisy.psnr, score.denoised.psnr, score.gain, score.denoised.ssim]
@@ -170,7 +170,6 @@ def report(out: Path, denoiser: Denoiser, scores: Evaluation, pictures: list[Cas
             None,
         ]
     )
-    history = checkpoint.read_history(out / "model")
     return write_page(
         out / "report.html",
         title=f"{gain} dB gained without a clean picture",
@@ -184,26 +183,18 @@ def report(out: Path, denoiser: Denoiser, scores: Evaluation, pictures: list[Cas
                 figures=[Photo(gallery, "noisy, denoised and clean pictures side by side")],
                 table=Table(["picture", "noisy dB", "denoised dB", "gain dB", "SSIM"], rows),
             ),
-            Section(
-                "How it learned",
-                "The held-out loss compares a denoised shot with the other noisy shot of a scene"
-                " that was not trained on. For independent zero-mean noise it is the error against"
-                " the clean picture plus a constant, so it chooses the best weights without one.",
-                figures=[Drawing(figures.svg(figures.curves(history)), "loss and gain by step")],
-            ),
+            *learned(out / "model"),
             Section(
                 "The same with your own pictures",
                 "Two folders with the same file names, one noisy shot of each scene in each:",
                 code="noisepair train shots_a shots_b --out model\n"
                 "noisepair denoise shots_a --model model --out denoised",
             ),
-            Section("The recipe", code=card.recipe.toml()),
+            *made_of(denoiser),
             Section(
                 "How it was measured",
-                f"Gaussian noise of sigma 50/255, neither clipped nor rounded, drawn once a picture"
-                f" from fixed seeds. {scores.protocol} Value range 1. {came['steps']} steps on"
-                f" {machine['name']}, {machine['threads']} threads, torch {machine['torch']},"
-                f" {card.provenance['created'][:10]}, noisepair {card.provenance['noisepair']}.",
+                "Gaussian noise of sigma 50/255, neither clipped nor rounded, drawn once a picture"
+                f" from fixed seeds. {scores.protocol} Value range 1.",
             ),
         ],
     )

@@ -28,7 +28,7 @@ def evaluate(
     Parameters
     ----------
     noisy
-        Folder of noisy pictures, or the course's val_data.pkl with --clean the same file.
+        Folder of noisy pictures.
     clean
         Folder of clean pictures with the same file names.
     model

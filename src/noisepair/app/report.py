@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
+from .. import checkpoint, files
+from ..denoise import Denoiser
 from ..evaluate import Case, Evaluation
+from ..images import full_scale
 from . import figures
 
 Value = str | int | float | None
@@ -120,6 +122,59 @@ def write(path: Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, content)
     return path
+
+
+# ---- the page of a training
+
+
+def write_training(folder: Path, denoiser: Denoiser) -> Path:
+    """report.html of a model folder: what it makes of a held-out shot, and how it learned."""
+    card, noisy = denoiser.card, denoiser.example
+    came = card.provenance["result"]
+    gain = came["gain_db"]
+    title = "A trained denoiser" if gain is None else f"About {gain:.1f} dB gained"
+    lead = (
+        f"{came['steps']} steps in {came['seconds']:.0f} s on {card.provenance['data']['scenes']}"
+        " scenes, from noisy shots alone."
+    )
+    if gain is not None:
+        lead += " The gain is an estimate from held-out noisy shots of equal, independent noise."
+    sections = [*learned(folder), *made_of(denoiser)]
+    if noisy is not None:
+        done = denoiser(noisy, channel_axis=-1)
+        case = Case("the middle of a held-out shot", noisy, None, done, full_scale(noisy.dtype))
+        gallery = figures.png(figures.gallery([case]))
+        photo = Photo(gallery, "a noisy picture and what the model makes of it")
+        sections.insert(0, Section("Look at it", figures=[photo]))
+    return write_page(folder / "report.html", title=title, lead=lead, sections=sections)
+
+
+def learned(folder: Path) -> list[Section]:
+    """Loss and gain along a run, where it was validated."""
+    history = checkpoint.read_history(folder)
+    if not any(line["held_out"] is not None for line in history):
+        return []
+    text = (
+        "The held-out loss compares a denoised shot with the other noisy shot of a scene that was"
+        " not trained on. For independent zero-mean noise it is the error against the clean picture"
+        " plus a constant, so it chooses the best weights without one."
+    )
+    drawing = Drawing(figures.svg(figures.curves(history)), "loss and estimated gain by step")
+    return [Section("How it learned", text, figures=[drawing])]
+
+
+def made_of(denoiser: Denoiser) -> list[Section]:
+    """The recipe, and the machine and data that it met."""
+    card = denoiser.card
+    machine, about = card.provenance["machine"], card.provenance["data"]
+    text = (
+        f"{about['understood']}: {about['scenes']} scenes, {about['shots']} shots,"
+        f" {about['dtype']}; held out: {', '.join(about['held_out'][:5]) or 'nothing'}."
+        f" {machine['name']}, {machine['threads']} threads, {card.provenance['precision']}, torch"
+        f" {machine['torch']}, noisepair {card.provenance['noisepair']},"
+        f" {card.provenance['created'][:10]}."
+    )
+    return [Section("The recipe", code=card.recipe.toml()), Section("Data and machine", text)]
 
 
 # ---- the page of an evaluation

@@ -17,6 +17,7 @@ from ..recipe import Recipe
 from ..train import Progress
 from ..train import train as train_model
 from .console import Options, span
+from .report import write_training
 
 if TYPE_CHECKING:
     from ..denoise import Denoiser
@@ -111,11 +112,13 @@ def train(
             f"  noisepair {shlex.join(again)}",
         )
         return 130
-    options.result(told(denoiser, out), {"model": str(out), "complete": came["complete"], **came})
+    page = write_training(out, denoiser)
+    plain = {"model": str(out), "report": str(page), **came}
+    options.result(told(denoiser, out, page), plain)
     return 0
 
 
-def told(denoiser: "Denoiser", out: Path) -> str:
+def told(denoiser: "Denoiser", out: Path, page: Path) -> str:
     """The end of a run, for a person."""
     came = denoiser.card.provenance["result"]
     lines = [f"{came['steps']} steps in {span(came['seconds'])}. The model is {out}."]
@@ -126,6 +129,7 @@ def told(denoiser: "Denoiser", out: Path) -> str:
         )
     elif came["held_out_l2"] is not None:
         lines.append("Its held-out loss is within the noise itself: too little to estimate a gain.")
+    lines.append(f"Look at {page}")
     return "\n".join([*lines, f"Next: noisepair denoise PICTURES --model {out} --out denoised"])
 
 

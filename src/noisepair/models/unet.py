@@ -56,7 +56,7 @@ class Conv(nn.Conv2d):
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__(channels_in, channels_out, 3, padding=1)
 
-    def forward(self, x: Batch) -> Batch:
+    def forward(self, x: Float[Tensor, "B I H W"]) -> Float[Tensor, "B O H W"]:
         return F.leaky_relu_(super().forward(x), SLOPE)
 
 
@@ -143,7 +143,7 @@ class UNetModule(nn.Module):
         return noisy - out if self.residual else out
 
 
-def pad(picture: Batch, multiple: int) -> Batch:
+def pad(picture: Batch, multiple: int) -> Float[Tensor, "B C Y X"]:
     """Repeat the last row and column until both sides are multiples of `multiple`."""
     height, width = picture.shape[2:]
     more = (0, -width % multiple, 0, -height % multiple)

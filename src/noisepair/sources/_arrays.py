@@ -1,5 +1,8 @@
 """Shots in arrays: NumPy's files, the course's tensors, or what a program holds."""
 
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,20 +19,22 @@ from ._scene import Scene, Shot, Source
 COURSE = (".pkl", ".pt", ".pth")
 UNREADABLE = (  # what the readers of tensors, arrays and archives raise at damaged files
     OSError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
-    UnpicklingError, zipfile.BadZipFile, zlib.error,
+    UnpicklingError, zipfile.BadZipFile, zlib.error, SyntaxError, tokenize.TokenError, struct.error,
+    AssertionError, ArithmeticError, MemoryError,
 )  # fmt: skip
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.name: loaded}
-        with loaded:
+        with open(path, "rb") as file:  # NumPy leaves a damaged .npz open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {path.name: loaded}
             return {name: loaded[name] for name in loaded.files}
     except UNREADABLE as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(
-            f"{path} cannot be read as NumPy arrays: {error}. Accepted are .npy and .npz files of"
+            f"{path} cannot be read as NumPy arrays: {reason}. Accepted are .npy and .npz files of"
             " numbers, saved without objects."
         ) from None
 
@@ -45,11 +50,13 @@ def from_arrays(given: Sequence[np.ndarray | Sequence[np.ndarray]], *, frames: b
         for group in given
         for one in (group if isinstance(group, list | tuple) else [group])
     ]
-    shots = list(flat[0]) if len(flat) == 1 else flat
+    holding(flat)
+    picture = flat[0].ndim < 3 or (flat[0].ndim == 3 and flat[0].shape[-1] in (1, 3))
+    shots = list(flat[0]) if len(flat) == 1 and not picture else flat
     if len(shots) < 2:
         raise InputError(
-            f"There is one array of shape {flat[0].shape}. Its first axis counts shots and must be"
-            " 2 or more."
+            f"There is one array of shape {flat[0].shape}, which is one shot. Give two or more, or"
+            " an array whose first axis counts them."
         )
     if len({shot.shape for shot in shots}) > 1:
         found = ", ".join(str(shot.shape) for shot in shots[:4])
@@ -61,6 +68,14 @@ def from_arrays(given: Sequence[np.ndarray | Sequence[np.ndarray]], *, frames: b
         )
         return Source((scene,), "one sequence of frames, neighbours are pairs", ordered=True)
     return stacked(arrays, "arrays")
+
+
+def holding(arrays: Sequence[np.ndarray]) -> None:
+    """Refuse arrays without pixels."""
+    if not arrays or not all(array.size for array in arrays):
+        found = ", ".join(str(array.shape) for array in arrays[:4])
+        shapes = f"arrays of shape {found}" if found else "no array"
+        raise InputError(f"The source holds nothing: {shapes}. Give arrays with pixels in them.")
 
 
 def with_planes(shot: np.ndarray) -> Shot:
@@ -98,18 +113,21 @@ def stacked(arrays: Sequence[Shot], understood: str) -> Source:
 def course(path: Path) -> Source:
     """The EE-559 file: a tuple of two uint8 tensors (scenes, 3, 32, 32), two shots of each."""
     try:
-        pair = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a pickle is of an unknown kind: it is refused
+            pair = torch.load(path, weights_only=True, map_location="cpu")
+        shots = list(pair) if isinstance(pair, tuple | list) else [pair]
+        good = [shot for shot in shots if isinstance(shot, torch.Tensor) and shot.ndim == 4]
+        arrays = [shot.numpy() for shot in good]
     except UNREADABLE as error:
         raise InputError(
             f"{path} cannot be read safely as tensors ({type(error).__name__}). Accepted is what"
             " the course gives: a tuple of two uint8 tensors of shape (pictures, 3, 32, 32)."
         ) from None
-    shots = list(pair) if isinstance(pair, tuple | list) else [pair]
-    good = all(isinstance(shot, torch.Tensor) and shot.ndim == 4 for shot in shots)
-    if len(shots) < 2 or not good:
+    if len(arrays) < max(2, len(shots)):
         raise InputError(
             f"{path} holds {type(pair).__name__}. Accepted is a tuple of two tensors"
             " (pictures, planes, rows, columns)."
         )
-    arrays = [storable(with_planes(shot.numpy())) for shot in shots]
-    return stacked(arrays, f"tensors in {path.name}")
+    holding(arrays)
+    return stacked([storable(with_planes(array)) for array in arrays], f"tensors in {path.name}")

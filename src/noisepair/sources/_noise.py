@@ -9,8 +9,8 @@ import torch
 
 from .. import images
 from ..errors import InputError
-from ..noise import Noise
-from ._arrays import with_planes
+from ..noise import Noise, generator
+from ._arrays import holding, with_planes
 from ._check import checked
 from ._read import read_all, storable
 from ._scene import Given, Scene, Shot, Source
@@ -26,6 +26,7 @@ def read_clean(source: Given) -> Source:
     else:
         arrays = source if isinstance(source, list | tuple) else with_planes(np.asarray(source))
         named = {f"picture {n}": storable(with_planes(np.asarray(a))) for n, a in enumerate(arrays)}
+    holding(list(named.values()))
     scenes = tuple(Scene(name, (picture,), (name,)) for name, picture in named.items())
     kind = str(scenes[0].shots[0].dtype)
     return checked(Source(scenes, "clean pictures", kind=kind, synthetic=True))
@@ -59,6 +60,6 @@ def told(noise: Noise) -> str:
 
 def two_shots(clean: Shot, noise: Noise, seed: int, number: int) -> tuple[Shot, Shot]:
     """Noise that depends on the seed and the picture's place alone; values in picture units."""
-    rng = torch.Generator().manual_seed((seed << 32) + number)
+    rng = generator(seed, 3, number)
     unit = torch.from_numpy(images.to_unit(clean))
     return noise(unit, rng).numpy(), noise(unit, rng).numpy()

@@ -25,6 +25,11 @@ def from_paths(one: Path, two: Path | None, *, frames: bool, pattern: str | None
         if frames or pattern:
             raise InputError("Two sources pair by file name. Leave out --frames and --pattern.")
         return two_folders(one, two) if one.is_dir() else two_files(one, two)
+    if pattern and (frames or not one.is_dir() or not has_pictures(one)):
+        raise InputError(
+            f"--pattern {pattern!r} says how file names of one folder pair. Give it for a folder"
+            " with pictures in it and without --frames, or leave it out."
+        )
     if one.is_dir():
         return folder(one, frames=frames, pattern=pattern)
     if one.suffix.lower() in COURSE:
@@ -63,7 +68,7 @@ def two_folders(one: Path, two: Path) -> Source:
 
 def folder(path: Path, *, frames: bool, pattern: str | None) -> Source:
     """One folder: of scenes, of frames, or of files that pair by name."""
-    inner = sorted(child for child in path.iterdir() if child.is_dir() and has_pictures(child))
+    inner = [child for child in shown(path) if child.is_dir() and has_pictures(child)]
     if inner and not has_pictures(path):
         groups = {child.name: images.find([child]) for child in inner}
         if frames:
@@ -85,7 +90,12 @@ def folder(path: Path, *, frames: bool, pattern: str | None) -> Source:
 
 
 def has_pictures(path: Path) -> bool:
-    return any(child.suffix.lower() in images.SUFFIXES for child in path.iterdir())
+    return any(child.suffix.lower() in images.SUFFIXES for child in shown(path))
+
+
+def shown(path: Path) -> list[Path]:
+    """What is in a folder, without hidden things: they are no pictures, whatever their suffix."""
+    return sorted(child for child in path.iterdir() if not child.name.startswith("."))
 
 
 def by_pattern(files: list[Path], pattern: str) -> tuple[dict[str, list[Path]], list[str]]:
@@ -94,9 +104,12 @@ def by_pattern(files: list[Path], pattern: str) -> tuple[dict[str, list[Path]], 
         raise InputError(
             f"--pattern {pattern!r} has no {{shot}}. Write it as in '{{scene}}_{{shot}}.png'."
         )
-    meaning = {"{scene}": "(?P<scene>.+?)", "{shot}": "(?:.+?)", "*": ".*"}
+    # as long a scene as can be: of cell_a_1.png it is cell_a, by '{scene}_{shot}.png'
+    meaning = {"{scene}": "(?P<scene>.+)", "{shot}": "(?:.+?)", "*": ".*"}
     parts = re.split(r"(\{scene\}|\{shot\}|\*)", pattern)
     expression = "".join(meaning.get(part, re.escape(part)) for part in parts)
+    once, *more = expression.split(meaning["{scene}"])
+    expression = once + meaning["{scene}"] * bool(more) + "(?P=scene)".join(more)
     groups: dict[str, list[Path]] = defaultdict(list)
     left = []
     for file in files:
@@ -119,7 +132,8 @@ def by_name(files: list[Path], path: Path) -> tuple[dict[str, list[Path]], list[
     groups: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         found = SHOT_WORD.fullmatch(file.stem)
-        groups[found["scene"].rstrip(" _.-") if found else file.stem].append(file)
+        scene = found["scene"].rstrip(" _.-") or path.name if found else file.stem
+        groups[scene].append(file)
     alone = [group[0].name for group in groups.values() if len(group) == 1]
     if alone:
         raise InputError(
@@ -133,7 +147,7 @@ def by_name(files: list[Path], path: Path) -> tuple[dict[str, list[Path]], list[
             f"All {len(files)} pictures in {path} have names that differ in a number only"
             f" ({files[0].name} … {files[-1].name}). If neighbours of a sequence show the same"
             " scene pass --frames; if all of them are shots of one scene pass"
-            " --pattern '{scene}_{shot}" + files[0].suffix + "'."
+            " --pattern '{shot}" + files[0].suffix + "'."
         )
     return dict(groups), []
 

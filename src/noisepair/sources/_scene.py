@@ -114,7 +114,7 @@ def cut(scene: Scene, share: float) -> tuple[tuple[Scene, ...], tuple[Scene, ...
     count = len(scene.shots)
     if count < 4:
         return (scene,), ()
-    at = count - max(2, round(share * count))
+    at = max(2, count - max(2, round(share * count)))
     head = replace(scene, shots=scene.shots[:at], labels=scene.labels[:at])
     name = f"{scene.name}, its last {count - at} frames"
     tail = replace(scene, name=name, shots=scene.shots[at:], labels=scene.labels[at:])
