@@ -556,6 +556,24 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path_factory, suffi
         assert open_source(path).scenes
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut in a length.pkl", b"\x80\x02X\x01"),
+        ("of an unknown protocol.pkl", pickle.dumps([1, 2], protocol=5)),
+        ("with an open bracket.npy", stored_bytes(".npy").replace(b"(2, 2", b"((2, 2")),
+        ("with a wrong bracket.npy", stored_bytes(".npy").replace(b"(2, 2", b")2, 2")),
+        ("too long a header.npy", b"\x93NUMPY\x02\x00\xff\xff\x0f\x00" + b" " * 0xFFFFF),
+        ("larger than memory.npy", stored_bytes(".npy").replace(b"2, 2,", b"9" * 14 + b",")),
+        ("text.npz", b"no archive"),
+    ],
+)
+def test_known_damage_is_refused_in_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read [^\n]* Accepted [^\n]*$"):
+        open_source(tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".pkl"])
 def test_half_a_file_and_no_file_are_refused(tmp_path, suffix):
     path = tmp_path / f"shots{suffix}"

@@ -302,25 +302,27 @@ class Failing:
     def __init__(self, patch, after, error):
         self.left, self.error, self.dead = after, error, isinstance(error, Crash)
         write = Path.write_bytes
-        patch.setattr(Path, "write_bytes", lambda path, data: self.act(partial(write, path), data))
+        patch.setattr(Path, "write_bytes", lambda path, data: self.part(partial(write, path), data))
         patch.setattr(checkpoint, "open", self.opened, raising=False)
-        patch.setattr(files.os, "fsync", partial(self.act, os.fsync))
-        patch.setattr(files.os, "replace", partial(self.act, os.replace))
-        if self.dead:
-            patch.setattr(files.os, "unlink", partial(self.act, os.unlink))
+        for name in ("fsync", "replace", "unlink")[: 3 if self.dead else 2]:
+            patch.setattr(files.os, name, partial(self.act, getattr(os, name)))
 
     def act(self, real, *given):
         self.left -= 1
         if self.left == 0 or (self.left < 0 and self.dead):
-            if isinstance(given[0], str | bytes) and real not in (os.replace, os.unlink):
-                real(given[0][: len(given[0]) // 2])
             raise self.error
         return real(*given)
+
+    def part(self, write, data):
+        """Half of it, before anything else can fail; then the other half."""
+        write(data[: len(data) // 2])
+        rest = data if isinstance(data, bytes) else data[len(data) // 2 :]
+        return self.act(write, rest)  # write_bytes begins anew, an open file goes on
 
     @contextmanager
     def opened(self, path, *given, **named):
         with open(path, *given, **named) as file:
-            yield SimpleNamespace(write=partial(self.act, file.write))
+            yield SimpleNamespace(write=partial(self.part, file.write))
 
 
 def stopped_at(after, error, data, lines, folder):
@@ -396,7 +398,7 @@ def test_a_really_full_disk_is_said_in_a_sentence_and_costs_nothing(tmp_path):
 
 # — real processes —
 
-STEPS = 300
+STEPS = 200
 
 
 @pytest.fixture(scope="module")
@@ -470,7 +472,7 @@ def killed_again_and_again(road, whole, out, rounds, rng):
 
 
 def test_a_process_killed_again_and_again_gives_the_same_weights(road, whole):
-    killed_again_and_again(road, whole, road / "killed", 3, random.Random(1))
+    killed_again_and_again(road, whole, road / "killed", 2, random.Random(1))
 
 
 @pytest.mark.slow
@@ -590,9 +592,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_best_weights(tmp_path, monkey
 
 def test_divergence_is_seen_where_nothing_is_held_out(tmp_path, monkeypatch):
     monkeypatch.setattr(Adam, "__call__", explosive)
-    with pytest.raises(
-        InputError, match=r"Training diverged: the sum of the weights is (nan|-?inf)"
-    ):
+    with pytest.raises(InputError, match="Training diverged: the sum of the weights"):
         train(*shots(), out=tmp_path / "m", recipe=recipe(lr=10.0, holdout=0.0))
     assert all(value.isfinite().all() for value in weights(tmp_path / "m").values())
 
@@ -699,13 +699,14 @@ def test_a_resumed_budget_counts_the_time_before(tmp_path, monkeypatch):
     lines = recipe(steps=None, budget=0.6)
     stop = train(*shots(), out=tmp_path / "m", recipe=lines, watch=at_step(5))
     before = stop.card.provenance["result"]
+    _, state = checkpoint.load_tensors(tmp_path / "m" / checkpoint.STATE)
     assert before["steps"] == 5
     assert before["complete"] is False
     began, first = time.perf_counter(), []
     train(*shots(), out=tmp_path / "m", resume=True, watch=first.append)
     rest = time.perf_counter() - began
     assert first[0].step == 6
-    assert first[0].seconds >= before["seconds"]
+    assert first[0].seconds > state["seconds"]
     came = checkpoint.read_card(tmp_path / "m").provenance["result"]
     assert came["complete"]
     assert came["seconds"] - before["seconds"] < rest, "its clock did not begin anew"
@@ -821,7 +822,7 @@ def test_autograd_and_the_gradient_by_hand_are_twins():
         clock = training.Clock(recipe(steps=50))
         training.fit(learner, signal_pairs(50), clock, lambda loss, seen=seen: seen.append(loss))
     assert torch.stack(losses[0]).tolist() == pytest.approx(torch.stack(losses[1]).tolist(), 1e-5)
-    assert by_hand.w == pytest.approx(float(by_torch.network.w), rel=1e-5)
+    assert by_hand.w == pytest.approx(float(by_torch.network.w.detach()), rel=1e-5)
     assert not losses[1][0].requires_grad, "detached, or a run would keep all its graphs"
 
 

@@ -21,7 +21,7 @@ from . import checkpoint, images
 from .checkpoint import Card
 from .errors import InputError
 from .hardware import Precision, autocast, free_memory, resolve
-from .shapes import Batch
+from .shapes import Raw
 
 # Bytes at the peak for each pixel that a tile reads, for the 991k U-Net in float32, and how many
 # bytes a tile may take: 10,000×10,000 RGB pixels then stay under 1 GiB (benchmarks/memory.py).
@@ -66,9 +66,9 @@ def areas(whole: Area, tile: int) -> list[Area]:
 
 @torch.inference_mode()
 def in_tiles(
-    network: Callable[[Batch], Batch],
-    noisy: Batch,
-    out: Batch,
+    network: Callable[[Raw], Raw],
+    noisy: Raw,
+    out: Raw,
     *,
     tile: int,
     halo: int,
@@ -203,7 +203,7 @@ class Denoiser:
         planes, dtype = noisy.shape[-1], noisy.dtype
         precision = self.precision(dtype)
 
-        def network(raw: Batch) -> Batch:
+        def network(raw: Raw) -> Raw:
             unit = images.to_unit(raw.numpy().transpose(0, 2, 3, 1))
             seen = torch.from_numpy(unit).permute(0, 3, 1, 2).to(self.device)
             seen = self.card.scale.into(seen).expand(-1, self.card.planes, -1, -1)

@@ -47,7 +47,7 @@ class Threads:
     counts are timed on a few steps each, again from time to time, and the fastest is kept.
     """
 
-    TRIES = 3  # steps a count
+    TRIES = 4  # steps a count; the first, which also makes ready for it, is not counted
     SHARE = 0.05  # of the time that trying may take
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Threads:
 
     def choose(self, now: float) -> None:
         """Keep the fastest count, by the mean: contention shows as rare, very long steps."""
-        torch.set_num_threads(min(self.counts, key=lambda n: sum(self.taken[n])))
+        torch.set_num_threads(min(self.counts, key=lambda n: sum(self.taken[n][1:])))
         self.trying, self.rest, self.began = False, max(5.0, (now - self.began) / self.SHARE), now
 
     def restore(self) -> None:

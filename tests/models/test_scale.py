@@ -37,6 +37,8 @@ def test_there_and_back_is_the_identity(offset, width):
 def test_ordinary_photographs_share_the_identity():
     rng = np.random.default_rng(0)
     assert scale_of([photograph(rng), photograph(rng) * 0.6]) == Scale()
+    assert scale_of([photograph(rng) * 0.55 + 0.4]) == Scale()
+    assert scale_of([photograph(rng) * 0.45 + 0.4]) != Scale()
 
 
 @pytest.mark.parametrize(("offset", "width"), [(0.02, 0.01), (300.0, 5000.0), (-0.5, 2.0)])

@@ -133,10 +133,9 @@ def write_training(folder: Path, denoiser: Denoiser) -> Path:
     came = card.provenance["result"]
     gain = came["gain_db"]
     title = "A trained denoiser" if gain is None else f"About {gain:.1f} dB gained"
-    lead = (
-        f"{came['steps']} steps in {came['seconds']:.0f} s on {card.provenance['data']['scenes']}"
-        " scenes, from noisy shots alone."
-    )
+    count = card.provenance["data"]["scenes"]
+    scenes = "one scene" if count == 1 else f"{count} scenes"
+    lead = f"{came['steps']} steps in {came['seconds']:.0f} s on noisy shots of {scenes}."
     if gain is not None:
         lead += " The gain is an estimate from held-out noisy shots of equal, independent noise."
     sections = [*learned(folder), *made_of(denoiser)]
