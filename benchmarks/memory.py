@@ -19,7 +19,7 @@ from _rows import Row, show
 
 from noisepair import checkpoint
 from noisepair.checkpoint import Card
-from noisepair.models import Scale, UNet
+from noisepair.models import NOISE2NOISE, Scale
 from noisepair.recipe import Recipe
 
 SIDE = 10_000
@@ -28,9 +28,9 @@ SIDE = 10_000
 def write_model(folder: Path) -> None:
     """Untrained weights: memory and time do not know the difference."""
     checkpoint.create(folder)
-    checkpoint.write_card(folder, Card(Recipe(steps=1), 3, Scale(), {}))
+    checkpoint.write_card(folder, Card(Recipe(steps=1, network=NOISE2NOISE), 3, Scale(), {}))
     torch.manual_seed(0)
-    checkpoint.save_tensors(folder / checkpoint.WEIGHTS, UNet()(3).state_dict(), {})
+    checkpoint.save_tensors(folder / checkpoint.WEIGHTS, NOISE2NOISE(3).state_dict(), {})
 
 
 def write_picture(path: Path) -> None:

@@ -25,7 +25,7 @@ from .shapes import Raw
 
 # Bytes at the peak for each pixel that a tile reads, for the 991k U-Net in float32, and how many
 # bytes a tile may take: 10,000×10,000 RGB pixels then stay under 1 GiB (benchmarks/memory.py).
-BYTES_A_PIXEL = 800
+BYTES_A_PIXEL = 960
 MOST_BYTES = 640 * 2**20
 SMALLEST = 32  # side below which a tile that does not fit is not halved any more
 
@@ -90,8 +90,13 @@ def in_tiles(
             result = network(noisy[:, :, rows.read, cols.read])
             out[:, :, rows.write, cols.write] = result[:, :, rows.keep, cols.keep]
         except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or tile <= SMALLEST:
+            if not out_of_memory(error):
                 raise
+            if tile <= SMALLEST:
+                raise InputError(
+                    f"Memory ran out even for a tile of {tile} pixels. Close other programs, or"
+                    " use a smaller network."
+                ) from error
             tile //= 2
             rest = [part for area in rest for part in areas(area, tile)]
             continue
@@ -112,6 +117,16 @@ def plain(array: np.ndarray) -> np.ndarray:
     """The same as torch can look at it: a copy of what is mirrored, read-only, or byte-swapped."""
     fits = array.flags.writeable and array.dtype.isnative and min(array.strides) >= 0
     return array if fits else np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def cuts_of(page: np.ndarray) -> Iterator[np.ndarray]:
+    """A page (H, W, C) in bands of 256 rows: what is computed of all of it must stay small."""
+    return (page[start:stop] for start, stop in cuts(0, len(page), 256))
+
+
+def not_finite(rows: np.ndarray) -> int:
+    """How many values are NaN or infinite."""
+    return int((~np.isfinite(rows)).sum()) if rows.dtype.kind == "f" else 0
 
 
 class Denoiser:
@@ -223,7 +238,7 @@ class Denoiser:
         """bfloat16 only where 8 bits are asked for and the hardware is fast in it.
 
         Its 8 significant bits would show as steps in 16-bit and floating-point pictures; in 8-bit
-        ones they cost less than 0.01 dB (docs/performance.md).
+        ones they cost 0.017 dB (docs/performance.md).
         """
         asked = self.card.recipe.precision
         if asked == "auto" and dtype.itemsize > 1:
@@ -249,8 +264,8 @@ class Denoiser:
             )
         if noisy.dtype.kind not in "iuf" or noisy.dtype.itemsize > 8:
             raise InputError(f"Values of type {noisy.dtype} are not a picture. Give numbers.")
-        if noisy.dtype.kind == "f" and not np.isfinite(noisy).all():
-            count = int((~np.isfinite(noisy)).sum())
+        count = sum(not_finite(rows) for page in noisy for rows in cuts_of(page))
+        if count:
             raise InputError(
                 f"The picture holds {count} values that are NaN or infinite. Replace them first,"
                 " by a neighbour's value for example."

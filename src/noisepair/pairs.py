@@ -214,10 +214,14 @@ def held_out(
 ) -> list[Pair]:
     """Fixed pairs of held-out scenes, in batches of equal size, as the network sees them.
 
-    The middle of the first two shots of each scene; of many scenes evenly spaced ones.
+    The middle of every two shots of each scene, no shot twice; of many pairs evenly spaced ones.
     """
     groups: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-    middles = [middle(scene, recipe, n) for n, scene in enumerate(scenes)]
+    middles = [
+        middle(scene, recipe, n, first)
+        for n, scene in enumerate(scenes)
+        for first in range(0, max(1, len(scene.shots) - 1), 2)
+    ]
     pixels = sum(one.shape[0] * one.shape[1] for one, _ in middles)
     for one, two in middles[:: max(1, math.ceil(pixels / HELD_OUT_PIXELS))]:
         groups[one.shape[:2]].append((one, two))
@@ -237,9 +241,11 @@ def as_batch(pictures: np.ndarray, scale: Scale, device: torch.device) -> Batch:
     return values.seen(raw.permute(0, 3, 1, 2))
 
 
-def middle(scene: Scene, recipe: Recipe, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The middle square of two shots; with fresh noise, of two shots drawn once."""
-    shots = [shot[len(shot) // 2] for shot in scene.shots[:2]]
+def middle(
+    scene: Scene, recipe: Recipe, number: int, first: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The middle square of two shots from `first` on; with fresh noise, of two drawn once."""
+    shots = [shot[len(shot) // 2] for shot in scene.shots[first : first + 2]]
     height, width, _ = shots[0].shape
     top, left = max(0, height - HELD_OUT_SIDE) // 2, max(0, width - HELD_OUT_SIDE) // 2
     window = np.s_[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]

@@ -84,7 +84,7 @@ class Recipe:
     """what close means: l2 learns the mean of the noisy targets"""
     optimizer: Annotated[Optimizer, Field(discriminator="kind")] = Adam()
     """how weights move: adam, adamw"""
-    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    lr: Annotated[float, Field(gt=0, le=10)] = 2e-3
     """learning rate where the schedule is 1"""
     schedule: Literal["constant", "cosine"] = "cosine"
     """how the learning rate falls over the run: constant, cosine"""

@@ -145,6 +145,8 @@ class Clock:
         if self.steps is not None:
             return self.step >= self.steps
         assert self.budget is not None, "a recipe has steps or a budget"
+        if self.step == 0:
+            return False  # a model that took no step would be no model
         return self.seconds + self.reserve + self.seconds_a_step / 2 >= self.budget
 
     @property
@@ -331,6 +333,8 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     Raises InputError for data, recipes and folders that cannot work, naming what to change.
     """
     if out is None:
+        if resume:
+            raise InputError("resume needs out, the model folder of the run to continue.")
         with tempfile.TemporaryDirectory() as nowhere:
             return train(
                 source, source2, out=Path(nowhere), recipe=recipe, device=device,
@@ -459,8 +463,9 @@ def new_card(
     device: torch.device,
 ) -> Card:
     """The card of a run that begins."""
-    pictures = (images.to_unit(shot) for scene in kept for shot in scene.shots)
-    scale = Scale() if shots.synthetic else scale_of(pictures)
+    pictures = [shot for scene in kept for shot in scene.shots]
+    full = images.full_scale(pictures[0].dtype)
+    scale = Scale() if shots.synthetic else scale_of(pictures, full)
     provenance = {
         "noisepair": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

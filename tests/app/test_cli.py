@@ -87,7 +87,7 @@ def refused(capsys, *arguments):
 
 
 def test_two_folders_become_a_model_and_denoised_pictures(capsys, pairs, model, tmp_path):
-    code, out, err = run(capsys, "denoise", pairs / "a", "--model", model, "--out", tmp_path)
+    code, out, _err = run(capsys, "denoise", pairs / "a", "--model", model, "--out", tmp_path)
     assert code == 0
     assert "6 of 6 pictures denoised" in out
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"s{n}.png" for n in range(6)]
@@ -140,19 +140,19 @@ def test_json_is_exactly_one_object(capsys, pairs, model, tmp_path, command):
             model,
         ],
     }[command]
-    code, out, err = run(capsys, *arguments, "--json")
+    code, out, _err = run(capsys, *arguments, "--json")
     assert code == 0
     assert isinstance(json.loads(out), dict)
 
 
 def test_json_of_a_refusal_is_one_object_too(capsys, tmp_path):
-    code, out, err = run(capsys, "train", tmp_path / "nothing", "--out", tmp_path / "m", "--json")
+    code, out, _err = run(capsys, "train", tmp_path / "nothing", "--out", tmp_path / "m", "--json")
     assert code == 2
     assert "There is nothing at" in json.loads(out)["error"]
 
 
 def test_evaluate_has_the_promised_keys_and_writes_a_report(capsys, pairs, model, tmp_path):
-    code, out, err = run(
+    code, out, _err = run(
         capsys, "evaluate", "--noisy", pairs / "a", "--clean", pairs / "clean", "--model", model,
         "--out", tmp_path / "report", "--json",
     )  # fmt: skip
@@ -223,7 +223,7 @@ def test_a_corrupt_file_does_not_stop_the_rest(capsys, pairs, model, tmp_path):
         save(tmp_path / "in" / f"p{n}.png", picture(seed=n))
     whole = (tmp_path / "in" / "p1.png").read_bytes()
     (tmp_path / "in" / "p1.png").write_bytes(whole[: len(whole) // 2])
-    code, out, err = run(
+    code, out, _err = run(
         capsys, "denoise", tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--json"
     )
     told = json.loads(out)
@@ -372,7 +372,7 @@ def test_hostile_pictures_are_reported_and_leave_nothing(capsys, model, tmp_path
         Image.fromarray(np.zeros((8, 8, 4), np.uint8), "CMYK").save(content, "JPEG")
         content = content.getvalue()
     (tmp_path / name).write_bytes(content)
-    code, out, err = run(
+    code, _out, err = run(
         capsys, "denoise", tmp_path / name, "--model", model, "--out", tmp_path / "out"
     )
     assert code == 2
@@ -393,7 +393,7 @@ def test_an_animated_gif_is_refused(capsys, model, tmp_path):
 
 def test_a_palette_picture_is_denoised_and_the_loss_of_its_palette_is_said(capsys, model, tmp_path):
     Image.fromarray(picture()).quantize(16).save(tmp_path / "p.png")
-    code, out, err = run(
+    code, _out, err = run(
         capsys, "denoise", tmp_path / "p.png", "--model", model, "--out", tmp_path / "out"
     )
     assert code == 0

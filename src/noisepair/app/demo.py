@@ -57,10 +57,7 @@ def demo(
     overwrite
         Replace an earlier demo in --out.
     """
-    recipe = Recipe.of(
-        {"budget": budget, "batch": 8, "crop": 64, "noise": "gaussian", "noise.sigma": NOISE.sigma,
-         "network.channels": (32, 32, 32, 32), "network.head": (32, 32)}
-    )  # fmt: skip
+    recipe = Recipe.of({"budget": budget, "batch": 8, "crop": 64, "noise": NOISE.__dict__})
     device = options.torch_device()
     clear(out, overwrite=overwrite)
     write_pictures(out)

@@ -11,7 +11,7 @@ same shape and says what tiling must know of it:
 from typing import Protocol, runtime_checkable
 
 from .scale import Scale, scale_of
-from .unet import UNet, UNetModule
+from .unet import NOISE2NOISE, UNet, UNetModule
 
 Network = UNet  # the union of all settings; each names itself by its `kind`
 NETWORKS: dict[str, type[Network]] = {"unet": UNet}
@@ -25,4 +25,13 @@ class Tileable(Protocol):
     multiple: int
 
 
-__all__ = ["NETWORKS", "Network", "Scale", "Tileable", "UNet", "UNetModule", "scale_of"]
+__all__ = [
+    "NETWORKS",
+    "NOISE2NOISE",
+    "Network",
+    "Scale",
+    "Tileable",
+    "UNet",
+    "UNetModule",
+    "scale_of",
+]

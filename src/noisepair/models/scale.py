@@ -29,13 +29,13 @@ class Scale:
         return seen if self == Scale() else seen * self.scale + self.offset
 
 
-def scale_of(pictures: Iterable[np.ndarray]) -> Scale:
-    """What brings the bulk of `pictures`, in picture units, to about [0, 1].
+def scale_of(pictures: Iterable[np.ndarray], full_scale: float = 1.0) -> Scale:
+    """What brings the bulk of `pictures`, whose 1.0 is `full_scale`, to about [0, 1].
 
     The identity where they fill half of [0, 1] or more, so that ordinary photographs share one
     scale; else their 0.1 % and 99.9 % quantiles, which a few hot pixels do not move.
     """
-    low, high = np.quantile(sample(list(pictures)), (0.001, 0.999))
+    low, high = np.quantile(sample(list(pictures)), (0.001, 0.999)) / full_scale
     if low >= -0.01 and high <= 1.01 and high - low > 0.5:
         return Scale()
     return Scale(float(low), float(max(high - low, np.finfo(np.float32).tiny)))

@@ -7,7 +7,8 @@
     leave     ↑ ‖ picture, conv conv conv      two convolutions of `head` channels, one linear
 
 All convolutions are 3×3 with zero padding and LeakyReLU(0.1), ↑ repeats every pixel 2×2, ‖ joins
-channels. With the default settings and 3 planes this has 991,203 parameters.
+channels. NOISE2NOISE is the authors' network, with 991,203 parameters for 3 planes; the default is
+smaller and shallower and learns faster from a cold start (docs/results.md).
 
 The join and the repetition are never carried out: a convolution of joined channels is a sum of two,
 
@@ -38,16 +39,19 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class UNet:
     """Settings of a U-Net."""
 
-    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (48,) * 5
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (32, 48, 64, 64)
     """channels of each encoder level, the first at full size; their number is the depth"""
-    head: tuple[Width, Width] = (64, 32)
+    head: tuple[Width, Width] = (32, 32)
     """channels of the last two convolutions at full size"""
-    residual: bool = False
+    residual: bool = True
     """predict the noise, and subtract it, instead of the picture"""
     kind: Literal["unet"] = "unet"
 
     def __call__(self, planes: int) -> "UNetModule":
         return UNetModule(self, planes)
+
+
+NOISE2NOISE = UNet(channels=(48,) * 5, head=(64, 32), residual=False)
 
 
 class Conv(nn.Conv2d):
