@@ -23,9 +23,8 @@ from .errors import InputError
 from .hardware import Precision, autocast, free_memory, resolve
 from .shapes import Raw
 
-# Bytes at the peak for each pixel that a tile reads, for the 991k U-Net in float32, and how many
-# bytes a tile may take: 10,000×10,000 RGB pixels then stay under 1 GiB (benchmarks/memory.py).
-BYTES_A_PIXEL = 960
+# How many bytes a tile may take: 10,000×10,000 RGB pixels then need less than 1 GiB over input and
+# output (benchmarks/memory.py).
 MOST_BYTES = 640 * 2**20
 SMALLEST = 32  # side below which a tile that does not fit is not halved any more
 
@@ -249,7 +248,7 @@ class Denoiser:
         """The largest tile that memory allows, a multiple of the pooling grid."""
         room = min(MOST_BYTES, free_memory(self.device) // 3)
         share = 2 if self.precision(dtype) == "bfloat16" else 1
-        side = math.isqrt(room * share // BYTES_A_PIXEL) - 2 * self.network.radius
+        side = math.isqrt(room * share // self.network.bytes_a_pixel) - 2 * self.network.radius
         grid = self.network.multiple
         return max(grid, side - side % grid)
 

@@ -6,6 +6,7 @@ same shape and says what tiling must know of it:
 
     radius     pixels to each side that one output pixel can depend on
     multiple   a tile must begin at a multiple of this, or pooling would see another grid
+    bytes_a_pixel   memory at the peak for each pixel of a picture, in float32
 """
 
 from typing import Protocol, runtime_checkable
@@ -23,6 +24,7 @@ class Tileable(Protocol):
 
     radius: int
     multiple: int
+    bytes_a_pixel: int
 
 
 __all__ = [
