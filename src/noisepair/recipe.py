@@ -176,7 +176,7 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
         """All lines in one.
 
         >>> Recipe(steps=5).sentence()[:52]
-        'network unet, network.channels 48 48 48 48 48, netwo'
+        'network unet, network.channels 32 48 64 64, network.'
         """
         flat = dict(flatten(self.lines()))
         said = [

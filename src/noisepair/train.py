@@ -227,7 +227,9 @@ class Journal:
             return clock.step % max(1, round(clock.steps / VALIDATIONS)) == 0 or clock.over
         assert clock.budget is not None, "a recipe has steps or a budget"
         rest = max(clock.budget / VALIDATIONS, self.cost / SHARE)
-        return clock.seconds - self.validated_at >= rest or clock.over
+        # One that leaves no time for another would end the run early: the last one serves instead.
+        room = clock.budget - clock.seconds > 2 * clock.reserve + clock.seconds_a_step
+        return clock.over or (room and clock.seconds - self.validated_at >= rest)
 
     def validate(self) -> None:
         """Measure on held-out pairs, keep the weights if they are the best, save the state."""
