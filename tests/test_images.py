@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms, TiffImagePlugin
 
+from noisepair import files
 from noisepair.errors import InputError
 from noisepair.images import (
     SUFFIXES,
     Image,
     _limits,
-    _save,
     find,
     from_unit,
     full_scale,
@@ -857,11 +857,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     def fail(_):
         raise failure
 
-    monkeypatch.setattr(_save.os, "fsync", fail)  # all is written, nothing is safe
+    monkeypatch.setattr(files.os, "fsync", fail)  # all is written, nothing is safe
     expected, sentence = (
         (KeyboardInterrupt, None)
         if failure is KeyboardInterrupt
-        else (InputError, "cannot be written: No space left on device. The folder needs free space")
+        else (InputError, "No space left on device. Free some space")
     )
     with pytest.raises(expected, match=sentence):
         write(tmp_path / f"x{suffix}", image, 255 - pixels)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,8 +38,10 @@ def said(doing: str) -> Iterator[None]:
 def placed(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; flushed to the disk and moved to `path` at the end.
 
-    Whatever goes wrong in between, Ctrl-C included, the old file stays and no other remains.
+    Whatever goes wrong in between, Ctrl-C included, the old file stays and no other remains. A link
+    stays a link, what it points at is replaced; an old file's permissions are kept.
     """
+    path = Path(os.path.realpath(path))
     with said(f"write {path}"):
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=path.suffix
@@ -49,7 +52,10 @@ def placed(path: Path) -> Iterator[Path]:
                 os.fsync(handle)
             finally:
                 os.close(handle)  # before the move: Windows moves no open file
-            os.chmod(name, 0o666 & ~umask())  # mkstemp's 0600 would hide results from colleagues
+            if path.exists():
+                shutil.copymode(path, name)
+            else:
+                os.chmod(name, 0o666 & ~umask())  # mkstemp's 0600 would hide it from colleagues
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -7,13 +7,13 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import InputError
+from ..files import placed
 from ._bmp import write_bmp
 from ._find import format_of
 from ._image import Image
 from ._jpeg import write_jpeg
 from ._npy import write_npy
 from ._png import write_png
-from ._save import replacing
 from ._tiff import write_tiff
 from ._webp import write_webp
 
@@ -57,14 +57,8 @@ def write(path: Path, like: Image, pixels: np.ndarray) -> tuple[str, ...]:
         raise InputError(f"{path} is a folder. Name a file to write.")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist.")
-    try:
-        with replacing(path) as file:
-            notes = WRITERS[kind](file, like, pixels)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}. "
-            "The folder needs free space and your permission; choose another if it has neither."
-        ) from error
+    with placed(path) as beside, open(beside, "r+b") as file:
+        notes = WRITERS[kind](file, like, pixels)
     return (*notes, *_losses(kind, like))
 
 
