@@ -42,9 +42,9 @@ def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractC
 class Threads:
     """As many threads as pay now, found by trying.
 
-    All threads of a step wait for the slowest, spinning. Where another program holds one core of
-    two, a step that takes 45 ms alone took 1.8 s on both cores and 77 ms on one. So the thread
-    counts are timed on a few steps each, again from time to time, and the fastest is kept.
+    All threads of a step wait for the slowest, spinning, so a core that another program holds
+    slows all of them down, often by more than leaving it out would. So the thread counts are timed
+    on a few steps each, again from time to time, and the fastest is kept.
     """
 
     TRIES = 4  # steps a count; the first, which also makes ready for it, is not counted
