@@ -19,7 +19,7 @@ from noisepair.checkpoint import Card
 from noisepair.denoise import Denoiser
 from noisepair.metrics import psnr
 from noisepair.models import NOISE2NOISE, Scale
-from noisepair.optim import kaiming
+from noisepair.optim import Kaiming
 
 PICTURE = data.astronaut()
 
@@ -29,7 +29,7 @@ def trained(precision: str, weights: torch.nn.Module | None = None) -> Denoiser:
     recipe = noisepair.Recipe(steps=1, precision=precision, network=NOISE2NOISE)  # type: ignore[arg-type]
     network = NOISE2NOISE(3)
     if weights is None:
-        kaiming(network, torch.Generator().manual_seed(0))
+        Kaiming()(network, torch.Generator().manual_seed(0), network.slope)
     else:
         network.load_state_dict(weights.state_dict())
     return Denoiser(network, Card(recipe, 3, Scale(), {}))

@@ -101,7 +101,7 @@ def end_psnr(one: Tensor, two: Tensor) -> Row:
         )
         learner = AutogradLearner(recipe, 3, CPU)
         plain = PlainTraining(one, two, BATCH, LR, seed)
-        plain.network.copy_weights(learner.network)  # type: ignore[arg-type]
+        plain.network.copy_weights(learner.network)
         pairs = our_pairs(one, two, recipe)
         for step in range(STEPS):
             learner.step(*pairs.batch(step), step / STEPS)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,33 @@ def test_an_import_that_goes_up_is_found(house):
     kept, words = floors(house)
     assert not kept
     assert "noisepair.errors -> noisepair.recipe" in words
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [("evaluate/__init__", "study"), ("train", "study"), ("study/__init__", "app"),
+     ("models/__init__", "recipe"), ("noise/__init__", "sources"), ("losses", "models")],
+)  # fmt: skip
+def test_every_floor_may_be_broken_and_is_found(house, low, high):
+    """A folder counts as a file does; two of the parts on one floor may not meet either."""
+    dots = ".." if "/" in low else "."
+    with (house / f"src/noisepair/{low}.py").open("a") as page:
+        page.write(f"\nfrom {dots} import {high}\n")
+    kept, words = floors(house)
+    assert not kept
+    room = low.split("/")[0]
+    assert f"noisepair.{room} -> noisepair.{high}" in words or f"noisepair.{high}" in words
+
+
+def test_studies_stand_on_evaluation():
+    """What the order of floors says, and that a downward import is let through."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    order = layers["contracts"][0]["layers"]
+    assert order.index("app") < order.index("study") < order.index("evaluate")
+    rooms = {room.strip() for floor in order for room in floor.split("|")}
+    held = {path.stem for path in (ROOT / "src/noisepair").glob("*.py")} - {"__init__"}
+    held |= {path.parent.name for path in (ROOT / "src/noisepair").glob("*/__init__.py")}
+    assert rooms == held
 
 
 def test_a_room_on_no_floor_is_found(house):

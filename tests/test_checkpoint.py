@@ -262,7 +262,8 @@ def test_weights_of_another_network_are_refused(model, network):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 2}, r"m has model format 2; this noisepair reads up to 1\. Upgrade noisepair"),
+        ({"format": 3}, r"m has model format 3; this noisepair reads up to 2\. Upgrade noisepair"),
+        ({"format": 1}, r"m has model format 1, .* does not know them\. Train again, or use the"),
         ({"recipe": {"version": 2, "new": 1}}, "m has recipe format 2; .* Upgrade noisepair"),
         ({"recipe": {"lrr": 1}}, "Unknown recipe line 'lrr'"),
         ({"recipe": {"lr": -1}}, "lr=-1 is not possible"),

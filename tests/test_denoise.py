@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,10 +21,13 @@ from noisepair.optim import kaiming
 from noisepair.recipe import Recipe
 from noisepair.train import train  # the file's own name is the function's
 
+FORM = {"form": "noise2noise", "convs": 2, "pool": "max", "slope": 0.1}  # whatever the default
+
 
 def unet(levels=2, width=4, planes=1, **settings):
     """Weights as training begins with them: the whole field of view matters."""
-    network = UNet(channels=(width,) * levels, head=(width, width), **settings)(planes)
+    lines = FORM | settings
+    network = UNet(channels=(width,) * levels, head=(width, width), **lines)(planes)
     kaiming(network, torch.Generator().manual_seed(0))
     return network.eval()
 
@@ -95,7 +99,7 @@ def test_tiling_is_invisible(data, network, tile):
 
 
 def test_tiling_is_invisible_at_the_depth_of_noise2noise():
-    network = unet(5, 6)
+    network = unet(5, 6, form="noise2noise", convs=2)
     assert network.radius == NOISE2NOISE(1).radius, "of the same depth, so of the same view"
     assert seams(network, noise(1, 1, 330, 400), 96) < 1e-5
     assert seams(network, noise(1, 1, 330, 400), 101) < 1e-5
@@ -334,7 +338,11 @@ def test_a_model_of_faint_pictures_gives_faint_pictures_back(dtype):
     rng = np.random.default_rng(0)
     clean = 200 + 40 * np.sin(np.arange(32) / 4)[:, None] * np.ones((6, 1, 32))
     shots = [rng.normal(clean, 20).round().astype(dtype) for _ in range(2)]
-    lines = {"network": UNet(channels=(4, 4), head=(4, 4)), "batch": 4, "precision": "float32"}
+    lines = {
+        "network": replace(NOISE2NOISE, channels=(4, 4), head=(4, 4), residual=True),
+        "batch": 4,
+        "precision": "float32",
+    }
     denoiser = train(*shots, recipe=Recipe(steps=100, lr=0.02, **lines))
     assert denoiser.card.scale != Scale()
     denoised = denoiser(shots[0])
@@ -450,7 +458,7 @@ def test_bfloat16_is_for_8_bits_and_where_the_hardware_is_fast_in_it(monkeypatch
     denoiser, ran = made(unet(), precision="auto"), []
     assert denoiser.precision(np.dtype(dtype)) == expected
     hook = lambda module, given, out: ran.append(out.dtype)  # noqa: E731
-    with denoiser.network.leave_c.register_forward_hook(hook):
+    with denoiser.network.leave.register_forward_hook(hook):
         denoiser(picture((8, 8), dtype))
     assert [re.sub("torch.", "", str(dtype)) for dtype in ran] == [expected]
 
@@ -464,7 +472,7 @@ def test_a_precision_that_was_asked_for_is_taken(asked):
 def test_bfloat16_costs_an_8_bit_picture_next_to_nothing():
     noisy = picture((64, 64), "uint8")
     network = unet(residual=True)
-    for parameter in network.leave_c.parameters():
+    for parameter in network.leave.parameters():
         parameter.data *= 0.05  # a residual as small as trained networks give it
     exact, fast = (made(network, precision=p)(noisy) for p in ("float32", "bfloat16"))
     difference = exact.astype(int) - fast.astype(int)
@@ -477,7 +485,7 @@ def test_bfloat16_costs_an_8_bit_picture_next_to_nothing():
 
 def test_a_denoiser_from_the_disk_is_the_one_that_training_returned(tmp_path):
     shots = [picture((3, 16, 16), "float32", seed) for seed in (1, 2)]
-    lines = {"network": UNet(channels=(2,), head=(2, 2)), "precision": "float32"}
+    lines = {"network": UNet(channels=(2,), head=(2, 2), **FORM), "precision": "float32"}
     trained = train(*shots, out=tmp_path / "m", recipe=Recipe(steps=2, **lines))
     loaded = Denoiser.load(str(tmp_path / "m"))
     assert loaded.card == trained.card

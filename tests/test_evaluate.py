@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -444,3 +445,131 @@ def test_scoring_loads_neither_matplotlib_nor_torch():
     code = "import sys, noisepair.evaluate; print({'matplotlib', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# ---- one file that holds both sides
+
+
+def both(path: Path, noisy, clean, order=("noisy", "clean")):
+    """Write both sides as the course does, planes before rows; in an .npz under these names."""
+    sides = [np.stack(pictures).transpose(0, 3, 1, 2) for pictures in (noisy, clean)]
+    if path.suffix == ".npz":
+        np.savez(path, **dict(zip(order, sides, strict=True)), more=np.arange(3))
+    else:
+        torch.save(tuple(torch.from_numpy(side.copy()) for side in sides), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["val_data.pkl", "val.pt", "VAL.PTH", "val.npz"])
+def test_one_file_of_both_sides_is_scored_as_its_pictures_are(tmp_path, name):
+    noisy, clean = scenes()
+    path = both(tmp_path / name, noisy, clean)
+    found = evaluate(path, denoised=towards_grey)
+    assert found.summary() == evaluate(noisy, clean, towards_grey).summary()
+    assert [score.name for score in found.scores] == [f"{name}, page {n}" for n in (1, 2, 3)]
+    swapped = evaluate(both(tmp_path / name, clean, noisy), denoised=towards_grey)
+    assert swapped.summary() != found.summary()  # control: which side is which does matter
+
+
+def test_the_two_psnrs_of_one_file_are_those_of_the_course(tmp_path):
+    noisy, clean = scenes()
+    psnr = evaluate(str(both(tmp_path / "val.pkl", noisy, clean))).summary()["psnr"]["noisy"]
+    x, y = (torch.load(tmp_path / "val.pkl", weights_only=True)[side] / 255 for side in (0, 1))
+    errors = (x - y).double().square()
+    each = -10 * errors.mean((1, 2, 3)).log10()
+    assert psnr["per_image"] == pytest.approx(float(each.mean()))  # the distributed test file
+    assert psnr["pooled"] == pytest.approx(float(-10 * errors.mean().log10()))  # the statement
+    assert psnr["per_image"] > psnr["pooled"] + 1
+
+
+def test_the_real_slice_has_its_known_noise(data):
+    psnr = evaluate(data / "course" / "slice.npz").summary()["psnr"]["noisy"]
+    assert psnr["per_image"] == pytest.approx(21.54, abs=0.005)
+
+
+@pytest.mark.parametrize("names", [("noisy", "clean"), ("val_noisy", "val_clean")])
+def test_arrays_are_known_by_their_names_not_their_order(tmp_path, names):
+    noisy, clean = scenes()
+    path = both(tmp_path / "a.npz", noisy, clean, names)
+    backwards = both(tmp_path / "b.npz", clean, noisy, names[::-1])
+    assert evaluate(path).summary() == evaluate(noisy, clean).summary()
+    assert evaluate(backwards).summary() == evaluate(noisy, clean).summary()
+
+
+def test_a_file_without_two_sides_is_refused(tmp_path):
+    noisy, clean = scenes()
+    rows = torch.from_numpy(np.stack(noisy).transpose(0, 3, 1, 2).copy())
+    torch.save(rows, tmp_path / "one.pkl")
+    torch.save((rows, rows, rows), tmp_path / "three.pkl")
+    np.savez(tmp_path / "other.npz", noisy=noisy, truth=clean)
+    (tmp_path / "bad.pkl").write_bytes(b"no pickle")
+    save(tmp_path, noisy[:1], ["a.png"])
+    refusals = {
+        "one.pkl": "one.pkl holds Tensor. Accepted is a tuple of two tensors",
+        "three.pkl": "three.pkl holds tensor 1, tensor 2, tensor 3. Accepted are",
+        "other.npz": "other.npz holds noisy, truth. Accepted are .* two arrays, noisy and clean",
+        "bad.pkl": "cannot be read safely as tensors",
+        "a.png": "a.png is not a file of tensors or arrays. .* give both",
+        "absent.pkl": "absent.pkl is not a file of tensors or arrays",
+        ".": "is not a file of tensors or arrays",
+    }
+    for name, sentence in refusals.items():
+        with pytest.raises(InputError, match=sentence):
+            evaluate(tmp_path / name)
+    with pytest.raises(InputError, match="noisy pictures and no clean ones"):
+        evaluate(noisy)
+
+
+def test_sides_of_unequal_shapes_are_refused(tmp_path):
+    noisy, clean = scenes()
+    with pytest.raises(InputError, match=r"\(2, 16, 20, 3\) and val.pkl, clean, \(3, 16, 20, 3\)"):
+        evaluate(both(tmp_path / "val.pkl", noisy[:2], clean))
+
+
+class Paged:
+    """A denoiser of sorts that takes pages together, and counts how often it was asked."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, pixels, channel_axis):
+        self.shapes.append(pixels.shape)
+        return towards_grey(pixels, channel_axis)
+
+    def pages(self, noisy):
+        return self(noisy, -1)
+
+
+def test_pages_of_one_file_are_denoised_together_by_whoever_can(tmp_path):
+    noisy, clean = scenes()
+    path = both(tmp_path / "val.pkl", noisy, clean)
+    together, each = Paged(), Paged()
+    found = evaluate(path, denoised=together)
+    assert together.shapes == [(3, 16, 20, 3)]
+    one_by_one = evaluate(path, denoised=lambda pixels, channel_axis: each(pixels, channel_axis))
+    assert each.shapes == [(16, 20, 3)] * 3
+    assert found.summary() == one_by_one.summary()
+
+
+def test_examples_of_one_file_are_its_pages(tmp_path):
+    noisy, clean = scenes()
+    path = both(tmp_path / "val.pkl", noisy, clean)
+    denoiser = Paged()
+    found = evaluate(path, denoised=denoiser)
+    for case, i in zip(
+        examples(found, path, denoised=denoiser), found.cases().values(), strict=True
+    ):
+        assert case.name == f"val.pkl, page {i + 1}"
+        assert np.array_equal(case.noisy, noisy[i])
+        assert case.closeness(case.denoised) == found.scores[i].denoised
+    assert denoiser.shapes[1:] == [(1, 16, 20, 3)] * 3  # one page for one example
+
+
+def test_denoised_pages_of_another_file_pair_with_those_of_one(tmp_path):
+    noisy, clean = scenes()
+    path = both(tmp_path / "val.pkl", noisy, clean)
+    np.save(tmp_path / "done.npy", np.stack([towards_grey(picture, -1) for picture in noisy]))
+    by_file = evaluate(path, denoised=tmp_path / "done.npy")
+    assert by_file.summary() == evaluate(path, denoised=towards_grey).summary()
+    with pytest.raises(InputError, match=r"done\.npy has the shape"):
+        evaluate(both(path, noisy[:2], clean[:2]), denoised=tmp_path / "done.npy")

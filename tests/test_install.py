@@ -87,17 +87,26 @@ def requirements(wheel: Path) -> list[str]:
 
 
 def only_a_lower_bound(requirement: str) -> bool:
-    return bool(re.fullmatch(r"[\w.-]+>=[\d.]+", requirement))
+    return bool(re.fullmatch(r"[\w.-]+>=[\d.]+(; extra == '\w+')?", requirement))
 
 
 def test_the_user_decides_the_versions(wheel):
     asked = requirements(wheel)
     assert "torch>=2.9" in asked
+    assert "torchmetrics>=1.4; extra == 'ssim'" in asked
     assert [line for line in asked if not only_a_lower_bound(line)] == []
 
 
 @pytest.mark.parametrize(
-    "requirement", ["torch", "torch==2.13.0", "torch~=2.9", "numpy<3,>=1.26", "torch>=2.9,!=2.10"]
+    "requirement",
+    [
+        "torch",
+        "torch==2.13.0",
+        "torch~=2.9",
+        "numpy<3,>=1.26",
+        "torch>=2.9,!=2.10",
+        "torch==2.13; extra == 'ssim'",
+    ],
 )
 def test_another_bound_would_be_found(requirement):
     assert not only_a_lower_bound(requirement)

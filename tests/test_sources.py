@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,17 @@ from PIL import Image
 
 from noisepair.errors import InputError
 from noisepair.images import to_unit
-from noisepair.noise import Gaussian, Poisson
-from noisepair.sources import Scene, Source, open_source, split, two_shots
+from noisepair.noise import Bernoulli, Gaussian, PointSampling, Poisson, Sequence
+from noisepair.sources import (
+    Scene,
+    Source,
+    _scene,
+    made_shots,
+    open_source,
+    read_clean,
+    split,
+    two_shots,
+)
 
 
 def shot(seed, shape=(8, 10), dtype=np.uint8):
@@ -729,6 +739,169 @@ def test_fresh_noise_hands_on_the_clean_pictures(tmp_path):
     assert "drawn anew at each step" in found.lines()[0]
 
 
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_as_many_shots_are_made_as_are_asked_for(tmp_path, count):
+    clean_folder(tmp_path)
+    found = open_source(tmp_path / "clean", noise=NOISES[0], shots=count)
+    assert [len(scene.shots) for scene in found.scenes] == [count] * 4
+    assert [scene.labels for scene in found.scenes] == [(f"{n}.png",) * count for n in range(4)]
+    number = "two" if count == 2 else str(count)
+    assert f"drawn once for {number} shots" in found.lines()[0]
+    assert f"4 scenes, {count} shots each, 10×8, grey, uint8" in found.lines()[0]
+    assert found.lines()[1] == "  0.png; 1.png; 2.png; …"
+    summary = found.summary()
+    assert (summary["shots"], summary["pairs"]) == (4 * count, 4 * count * (count - 1))
+    for scene in found.scenes:
+        assert len({one.tobytes() for one in scene.shots}) == count, "no two alike"
+
+
+def test_more_shots_leave_the_first_ones_as_they_were():
+    clean = [shot(n, (8, 10)) for n in range(3)]
+    two, five = made(clean, seed=4), made(clean, seed=4, shots=5)
+    for fewer, more in zip(two, five, strict=True):
+        np.testing.assert_array_equal(fewer, more[:2])
+    np.testing.assert_array_equal(two[1], two_shots(clean[1][None, ..., None], NOISES[0], 4, 1))
+    np.testing.assert_array_equal(
+        five[2], made_shots(clean[2][None, ..., None], NOISES[0], 4, 2, 5)
+    )
+
+
+def test_made_shots_depend_on_the_seed_and_the_place_and_nothing_else():
+    clean = np.full((1, 8, 10, 1), 0.5, np.float32)
+    drawn = {
+        one.tobytes() for seed in range(4) for n in range(4)
+        for one in made_shots(clean, NOISES[0], seed, n, 3)
+    }  # fmt: skip
+    assert len(drawn) == 4 * 4 * 3
+    torch.manual_seed(0)
+    first = made_shots(clean, NOISES[0], 1, 2, 3)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002  the global state must not matter
+    np.testing.assert_array_equal(made_shots(clean, NOISES[0], 1, 2, 3), first)
+    assert (clean == 0.5).all()
+
+
+def test_made_shots_are_independent_of_one_another():
+    clean = np.full((1, 100, 100, 1), 0.5, np.float32)
+    rest = np.stack(made_shots(clean, NOISES[0], 0, 0, 6)).reshape(6, -1) - 0.5
+    matrix = np.corrcoef(rest)
+    assert np.abs(matrix - np.eye(6)).max() < 5 / 100
+    assert np.abs(rest.std(1) / 0.1 - 1).max() < 5 / (2 * 10_000) ** 0.5
+    copied = np.corrcoef(np.concatenate([rest[:1], rest[:1]]))
+    assert not np.abs(copied - np.eye(2)).max() < 5 / 100, "the control"
+
+
+# — the clean picture beside its shots —
+
+
+def cells(picture, side):
+    """The mean of each whole cell, one after the other."""
+    rows, columns = (size // side for size in picture.shape)
+    return np.array(
+        [
+            [
+                picture[y * side : (y + 1) * side, x * side : (x + 1) * side].mean()
+                for x in range(columns)
+            ]
+            for y in range(rows)
+        ]
+    )
+
+
+def test_the_clean_picture_is_kept_where_it_is_asked_for(tmp_path):
+    stored = list(clean_folder(tmp_path).values())
+    found = open_source(tmp_path / "clean", noise=NOISES[0], keep_clean=True)
+    for scene, picture in zip(found.scenes, stored, strict=True):
+        assert scene.clean.dtype == np.float32
+        np.testing.assert_allclose(plain(scene.clean), to_unit(picture), atol=1e-7)
+    without = open_source(tmp_path / "clean", noise=NOISES[0])
+    assert all(scene.clean is None for scene in without.scenes)
+
+
+def test_the_clean_picture_of_point_sampling_is_the_mean_of_each_cell():
+    pictures = [shot(n, (11, 14), np.float32) for n in range(3)]
+    found = open_source(pictures, noise=PointSampling(4), keep_clean=True, shots=400)
+    for scene, picture in zip(found.scenes, pictures, strict=True):
+        assert scene.clean.shape == scene.shots[0].shape == (1, 2, 3, 1)
+        np.testing.assert_allclose(plain(scene.clean), cells(picture, 4), rtol=1e-6)
+        draws = np.stack([plain(one) for one in scene.shots])
+        error = draws.std(0) / 400**0.5
+        assert (np.abs(draws.mean(0) - plain(scene.clean)) < 5 * error).all()
+        assert set(draws.ravel().tolist()) <= set(picture.ravel().tolist()), "pixels of it"
+    corner = np.stack([plain(one) for one in found.scenes[0].shots])
+    away = np.abs(corner.mean(0) - pictures[0][::4, ::4][:2, :3])
+    assert (away > 5 * corner.std(0) / 400**0.5).any(), "the first pixel of a cell is not it"
+
+
+def test_the_clean_picture_of_noises_in_sequence_is_what_all_of_them_leave():
+    picture = shot(0, (12, 12), np.float32)
+    noise = Sequence((PointSampling(2), Gaussian(0.1), PointSampling(3)))
+    (scene,) = open_source([picture], noise=noise, keep_clean=True).scenes
+    np.testing.assert_allclose(plain(scene.clean), cells(cells(picture, 2), 3), rtol=1e-5)
+    assert scene.shots[0].shape == (1, 2, 2, 1)
+
+
+def test_keeping_the_clean_picture_changes_neither_shots_nor_digest(tmp_path):
+    clean_folder(tmp_path)
+    with_it, without = (
+        open_source(tmp_path / "clean", noise=PointSampling(2), keep_clean=keep)
+        for keep in (True, False)
+    )
+    assert with_it.digest == without.digest
+    assert with_it.summary() == without.summary()
+    assert with_it.lines() == without.lines()
+    other = open_source(tmp_path / "clean", noise=PointSampling(2), keep_clean=True, seed=1)
+    assert other.digest != with_it.digest
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
+def test_what_is_held_out_keeps_its_clean_picture(share):
+    pictures = [shot(n, (8, 10)) for n in range(4)]
+    kept, spared = split(open_source(pictures, noise=NOISES[0], keep_clean=True), share, 0)
+    for scene in kept + spared:
+        number = int(scene.name.split()[-1])
+        np.testing.assert_allclose(plain(scene.clean), to_unit(pictures[number]), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (Gaussian((0.0, 50 / 255)), "gaussian noise (sigma 0 to 0.1961) drawn"),
+        (PointSampling(2), "point noise (cell 2) drawn"),
+        (
+            Sequence((Poisson(20.0), Gaussian(0.1))),
+            "poisson noise (peak 20), then gaussian noise (sigma 0.1) drawn",
+        ),
+    ],
+)
+def test_the_noise_is_said_in_words(noise, said):
+    assert said in open_source([shot(0), shot(1)], noise=noise).lines()[0]
+
+
+@pytest.mark.parametrize(
+    ("noise", "side"), [(PointSampling(9), 9), (Sequence((PointSampling(3),) * 2), 9)]
+)
+def test_a_picture_smaller_than_a_cell_is_refused_in_a_sentence(noise, side):
+    said = rf"^A clean picture is 10×8 pixels, and .* every {side}×{side}\. Give larger pictures"
+    with pytest.raises(InputError, match=said) as refused:
+        open_source([shot(0)], noise=noise)
+    assert "noise.cell" in str(refused.value)
+    assert not re.search(r"to [01] or less", str(refused.value)), "which no cell can be"
+    assert open_source([shot(0, (side, side))], noise=noise).scenes[0].shots[0].size == 1
+
+
+def test_one_row_and_one_pixel_take_noise_that_keeps_the_size():
+    assert made([shot(0, (1, 10))])[0][0].shape == (1, 1, 10, 1)
+    assert made([np.float32([[0.5]])], noise=Bernoulli(0.5))[0][0].shape == (1, 1, 1, 1)
+
+
+def test_clean_pictures_are_read_without_noise():
+    found = read_clean([shot(n, (8, 10)) for n in range(3)])
+    assert found.synthetic
+    assert [scene.name for scene in found.scenes] == ["picture 0", "picture 1", "picture 2"]
+    assert {scene.shots[0].dtype for scene in found.scenes} == {np.dtype(np.uint8)}
+
+
 @pytest.mark.parametrize("shape", [(4, 8, 10), (4, 8, 10, 3), (4, 3, 8, 10)])
 def test_clean_pictures_may_be_arrays(shape):
     array = shot(0, shape)
@@ -832,3 +1005,21 @@ def test_the_summary_tells_whether_data_are_these_data():
     assert open_source(array.copy()).summary() == summary
     array[1, 2, 3, 4] ^= 1
     assert open_source(array).summary()["digest"] != summary["digest"]
+
+
+def test_the_digest_is_found_once_and_anew_for_other_shots(monkeypatch):
+    read = []
+
+    def counting(shots, real=_scene.digest):
+        read.append(1)
+        return real(shots)
+
+    source = open_source(shot(0, (2, 4, 8, 10)))
+    monkeypatch.setattr(_scene, "digest", counting)
+    first = source.summary()["digest"]
+    assert source.digest == source.summary()["digest"] == first
+    assert len(read) == 1
+    fewer = replace(source, scenes=source.scenes[1:])
+    assert fewer.digest != first
+    assert len(read) == 2
+    assert source == replace(source), "and it is no part of what a source is"

@@ -26,8 +26,11 @@ def network():
     return model
 
 
-def gradients(noise, bias=0.0):
-    """d loss/d weights for DRAWS noisy targets of one noisy input, and for the clean target."""
+def gradients(noise, bias=0.0, others=1):
+    """d loss/d weights for DRAWS noisy targets of one noisy input, and for the clean target.
+
+    A target is the mean of so many `others`.
+    """
     rng = torch.Generator().manual_seed(1)
     model = network()
     clean = torch.rand(1, 1, 12, 12, dtype=torch.float64, generator=rng)
@@ -38,7 +41,10 @@ def gradients(noise, bias=0.0):
         parts = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
         return torch.cat([part.flatten() for part in parts])
 
-    samples = torch.stack([gradient(noise(clean, rng) + bias) for _ in range(DRAWS)])
+    def target():
+        return sum(noise(clean, rng) for _ in range(others)) / others + bias
+
+    samples = torch.stack([gradient(target()) for _ in range(DRAWS)])
     return samples, gradient(clean)
 
 
@@ -55,6 +61,17 @@ def test_noisy_targets_give_the_clean_gradient_on_average(noise):
 @pytest.mark.parametrize("noise", NOISES)
 def test_noise_with_a_bias_does_not(noise):
     assert in_standard_errors(*gradients(noise, bias=0.05)) > 5
+
+
+def test_the_mean_of_four_other_shots_has_the_same_gradient_with_a_quarter_of_the_variance():
+    one, clean = gradients(NOISES[0])
+    four, _ = gradients(NOISES[0], others=4)
+    assert in_standard_errors(four, clean) < 5
+    moving = clean != 0
+    ratio = (one[:, moving].var(0) / four[:, moving].var(0)).log().median()
+    error = 2 / DRAWS**0.5  # of the log of a quotient of two variances, from DRAWS each
+    assert abs(ratio - math.log(4)) < 5 * error
+    assert abs(ratio - math.log(2)) > 5 * error, "control"
 
 
 class Blur:

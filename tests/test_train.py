@@ -34,10 +34,21 @@ import noisepair
 from noisepair import checkpoint, files, hardware
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
+from noisepair.losses import LOSSES
 from noisepair.metrics import psnr
 from noisepair.models import Scale, UNet
 from noisepair.noise import Gaussian
-from noisepair.optim import Adam, AdamW
+from noisepair.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Constant,
+    Kaiming,
+    Orthogonal,
+    RMSprop,
+)
 from noisepair.recipe import Recipe
 from noisepair.sources import open_source
 
@@ -46,13 +57,18 @@ train = training.train
 
 SRC = Path(training.__file__).parent
 SIGMA = 0.25
+FORM = {"form": "noise2noise", "convs": 2, "pool": "max", "slope": 0.1}  # whatever the default
 TINY = {
-    "network": UNet(channels=(4, 4), head=(4, 4)),
+    "network": UNet(channels=(4, 4), head=(4, 4), **FORM),
     "batch": 4,
     "crop": 16,
     "lr": 0.02,
     "precision": "float32",
 }
+
+
+DROPPING = UNet(channels=(4, 4), head=(4, 4), dropout=0.3, **FORM)
+NORMED = UNet(channels=(4, 4), head=(4, 4), norm="batch", **FORM)
 
 
 def recipe(**lines):
@@ -158,11 +174,25 @@ def test_fresh_noise_is_not_frozen_noise(tmp_path):
     [
         (1, {}),
         (7, {}),
-        (10, {"steps": 30}),  # validations every 2 steps: between two of them, and at one
+        (10, {"steps": 30}),  # between two validations, and at one
         (11, {"steps": 30}),
         (11, {"steps": 30, "optimizer": AdamW(), "schedule": "constant"}),
         (5, {"noise": Gaussian(0.2), "fresh_noise": True}),
         (12, {}),  # at the very end: nothing is left to do
+        (5, {"validations": 2}),
+        (5, {"optimizer": SGD(momentum=0.0, nesterov=False)}),  # whose memory is None
+        (5, {"optimizer": SGD()}),
+        (5, {"optimizer": Adagrad()}),
+        (5, {"optimizer": RMSprop(momentum=0.5)}),
+        (5, {"optimizer": Adadelta()}),
+        (5, {"ema": 0.7}),
+        (5, {"network": DROPPING}),
+        (5, {"network": NORMED, "ema": 0.7}),
+        (5, {"loss": "l0", "augment": ("pixels",), "blur": 1.0, "extra_noise": 0.1}),
+        (5, {"engine": "plain"}),
+        (5, {"noise": Gaussian(0.2), "target": "clean"}),
+        (5, {"noise": Gaussian(0.2), "target": "clean", "fresh_noise": True}),
+        (5, {"noise": Gaussian(0.2), "target": "others", "shots": 4}),
     ],
 )
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, stop, lines):
@@ -240,7 +270,7 @@ def test_resume_from_a_state_of_something_else_is_refused(tmp_path, other):
     if other == checkpoint.WEIGHTS:
         shutil.copy(tmp_path / "m" / checkpoint.WEIGHTS, state)
     else:
-        lines = recipe(network=UNet(channels=(3,), head=(4, 4)))
+        lines = recipe(network=UNet(channels=(3,), head=(4, 4), **FORM))
         train(*shots(), out=tmp_path / "other", recipe=lines, watch=at_step(3))
         shutil.copy(tmp_path / "other" / checkpoint.STATE, state)
     with pytest.raises(InputError, match=r"state\.safetensors is .* train again"):
@@ -580,7 +610,7 @@ def explosive(self, parameters, lr):
 
 def test_a_run_that_diverges_says_so_and_keeps_the_best_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(Adam, "__call__", explosive)
-    with pytest.raises(InputError, match=r"Training diverged: the held-out loss is .*Lower lr"):
+    with pytest.raises(training.Diverged, match=r"the held-out loss is .*Lower lr"):
         train(*shots(), out=tmp_path / "m", recipe=recipe(lr=10.0))
     kept = weights(tmp_path / "m")
     assert all(value.isfinite().all() for value in kept.values())
@@ -595,6 +625,19 @@ def test_divergence_is_seen_where_nothing_is_held_out(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="Training diverged: the sum of the weights"):
         train(*shots(), out=tmp_path / "m", recipe=recipe(lr=10.0, holdout=0.0))
     assert all(value.isfinite().all() for value in weights(tmp_path / "m").values())
+
+
+def test_a_run_whose_first_loss_is_infinite_keeps_the_weights_that_it_speaks_of(
+    tmp_path, monkeypatch
+):
+    losses = iter([math.nan, math.inf])
+    monkeypatch.setattr(training.Monitor, "l2", lambda self, learner: next(losses))
+    with pytest.raises(training.Diverged, match="the weights of step 0 are kept"):
+        train(*shots(), out=tmp_path / "m", recipe=recipe())
+    assert Denoiser.load(tmp_path / "m")
+    losses = iter([math.nan, 3.0, 2.0, 4.0])
+    denoiser = train(*shots(), out=tmp_path / "n", recipe=recipe(steps=3))
+    assert denoiser.card.provenance["result"]["best_step"] == 2
 
 
 # — the clock —
@@ -748,6 +791,56 @@ def test_a_clock_that_goes_on_measures_its_own_steps_only(monkeypatch):
     assert clock.seconds_left == 3
 
 
+def test_what_is_done_in_a_pause_takes_no_time(monkeypatch):
+    fake = FakeTime()
+    monkeypatch.setattr(training, "time", fake)
+    clock = training.Clock(recipe(steps=None, budget=10.0))
+    clock.step, fake.now = 2, fake.now + 4.0
+    before = clock.seconds, clock.used, clock.seconds_a_step, clock.seconds_left
+    assert before == (4.0, 0.4, 2.0, 6.0)
+    with clock.paused():
+        fake.now += 1000.0
+    assert (clock.seconds, clock.used, clock.seconds_a_step, clock.seconds_left) == before
+    fake.now += 1.0
+    assert clock.seconds == 5.0, "and then it goes on"
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(2.5, 10), (1, 4), (0.1, 1), (3, 12)])
+def test_an_epoch_is_as_many_steps_as_show_every_picture_once(tmp_path, epochs, steps):
+    """Four scenes of 32 × 32, a fifth held out: 16 crops of 16, 4 a step."""
+    seen = []
+    lines = recipe(steps=None, epochs=epochs)
+    denoiser = train(*shots(), out=tmp_path / "m", recipe=lines, watch=seen.append)
+    assert [progress.epoch for progress in seen] == [(n + 1) / 4 for n in range(steps)]
+    assert denoiser.card.provenance["result"]["steps"] == steps
+    assert denoiser.card.provenance["result"]["complete"]
+    assert denoiser.card.recipe.epochs == epochs, "the recipe stays as it was given"
+    assert history(tmp_path / "m")[-1]["epoch"] == steps / 4
+
+
+def test_a_run_in_epochs_goes_on_to_its_end(tmp_path):
+    lines = recipe(steps=None, epochs=2)
+    train(*shots(), out=tmp_path / "whole", recipe=lines)
+    train(*shots(), out=tmp_path / "twice", recipe=lines, watch=at_step(3))
+    train(*shots(), out=tmp_path / "twice", resume=True)
+    assert same_run(tmp_path / "whole", tmp_path / "twice")
+
+
+@given(steps=st.integers(1, 300), validations=st.integers(1, 300))
+def test_there_are_as_many_validations_as_asked_or_as_many_as_steps(steps, validations):
+    clock = training.Clock(recipe(steps=steps))
+    journal = SimpleNamespace(clock=clock, validations=validations)
+    due = []
+    for step in range(1, steps + 1):
+        clock.step = step
+        if training.Journal.due(journal):
+            due.append(step)
+    assert len(due) == min(steps, validations)
+    assert due[-1] == steps
+    apart = [b - a for a, b in itertools.pairwise([0, *due])]
+    assert max(apart) - min(apart) <= 1, "evenly"
+
+
 # — the loop and its learners —
 
 
@@ -834,6 +927,135 @@ def test_the_schedule_moves_the_learning_rate():
         learner.step(*pair, used)
         rates.append(learner.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-12)
+
+
+def learner_of(**lines):
+    return training.AutogradLearner(recipe(**lines), 1, torch.device("cpu"))
+
+
+def convolutions(network):
+    return {n: v for n, v in network.state_dict().items() if n.endswith("weight") and v.ndim == 4}
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1, 0.7])
+@pytest.mark.parametrize(
+    "init", [Kaiming(uniform=True), Orthogonal(gain=0.5), Constant(value=0.03)]
+)
+def test_weights_begin_as_the_recipe_says(init, slope):
+    network = UNet(channels=(4, 4), head=(4, 4), **FORM | {"slope": slope})
+    expected = network(1)
+    init(expected, torch.Generator().manual_seed(7), slope)
+    found = learner_of(init=init, network=network, seed=7).network.state_dict()
+    assert equal(expected.state_dict(), found)
+    if isinstance(init, Constant):
+        assert all((value == 0.03).all() for value in convolutions(expected).values())
+
+
+@pytest.mark.parametrize("used", [0.0, 0.25, 0.5, 1.0])
+def test_the_loss_is_told_how_far_the_run_is(used):
+    """l0 anneals: a mean of squares first, a count at last."""
+    noisy, target = signal_pairs(1)[0]
+    learner = learner_of(loss="l0")
+    error = (learner.denoise(noisy) - target).abs() + 1e-8
+    expected = float(error.pow(2 * (1 - used)).mean())
+    assert float(learner.step(noisy, target, used)) == pytest.approx(expected, rel=1e-5)
+    assert used > 0 or expected == pytest.approx(float(error.square().mean()))
+    assert used < 1 or expected == 1
+
+
+def test_a_sum_of_losses_is_learnt_from():
+    noisy, target = signal_pairs(1)[0]
+    learner = learner_of(loss="0.25*l1 + 2*l2")
+    error = learner.denoise(noisy) - target
+    expected = 0.25 * error.abs().mean() + 2 * error.square().mean()
+    assert float(learner.step(noisy, target, 0.5)) == pytest.approx(float(expected), rel=1e-5)
+    assert learner.loss.learns == "none"
+    assert LOSSES["l1"].learns == "median"
+
+
+def test_the_running_mean_of_the_weights_is_the_mean_worked_out_by_hand():
+    """m ← w in the first hundredth of the run, then m ← k m + (1 − k) w."""
+    keep, learner = 0.75, learner_of(ema=0.75, network=NORMED)
+    expected = None
+    for n, pair in enumerate(signal_pairs(8)):
+        used = n / 200 if n < 3 else n / 8
+        learner.step(*pair, used)
+        now = {k: v.double() for k, v in learner.network.state_dict().items()}
+        if used <= 0.01:
+            expected = now
+        else:
+            expected = {k: keep * expected[k] + (1 - keep) * v for k, v in now.items()}
+    counts = [name for name in expected if name.endswith("num_batches_tracked")]
+    assert counts
+    for name, value in learner.model.state_dict().items():
+        if name in counts:
+            assert value == 8, "a count is no mean"
+        else:
+            torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+    assert not equal(learner.model.state_dict(), learner.network.state_dict()), "control"
+
+
+def test_with_a_running_mean_the_model_is_the_mean(tmp_path):
+    train(*shots(), out=tmp_path / "m", recipe=recipe(ema=0.9, holdout=0.0))
+    state, kept = (
+        checkpoint.load_tensors(tmp_path / "m" / checkpoint.STATE)[0],
+        weights(tmp_path / "m"),
+    )
+    assert all(torch.equal(state[f"mean.{name}"], kept[name]) for name in kept)
+    assert not all(torch.equal(state[f"network.{name}"], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize("lines", [{}, {"network": NORMED}, {"optimizer": SGD(), "loss": "l1"}])
+def test_the_plain_engine_learns_the_same(lines):
+    pairs, losses = signal_pairs(12), {}
+    for engine in ("torch", "plain"):
+        learner = learner_of(engine=engine, lr=0.005, **lines)
+        losses[engine] = [float(learner.step(*pair, n / 12)) for n, pair in enumerate(pairs)]
+    assert losses["plain"] == pytest.approx(losses["torch"], rel=1e-5)
+    assert len(set(losses["plain"])) == 12
+
+
+def test_the_plain_engine_joins_and_repeats_and_computes_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "fast_in_bfloat16", lambda device: True)
+    for engine, plain, precision in (("plain", True, "float32"), ("torch", False, "bfloat16")):
+        lines = recipe(engine=engine, precision="auto", steps=1)
+        learner = training.AutogradLearner(lines, 1, torch.device("cpu"))
+        assert [m.plain for m in learner.network.modules() if hasattr(m, "plain")] == [plain] * 2
+        assert learner.precision == precision
+        card = train(*shots(), out=tmp_path / engine, recipe=lines).card
+        assert card.provenance["precision"] == precision
+
+
+@pytest.mark.parametrize("network", [NORMED, DROPPING])
+def test_a_validation_neither_drops_nor_learns(network):
+    learner, (noisy, target) = learner_of(network=network), signal_pairs(1)[0]
+    learner.step(noisy, target, 0.5)
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    first = learner.denoise(noisy)
+    assert torch.equal(first, learner.denoise(noisy))
+    assert equal(before, learner.network.state_dict()), "batch norm counts training batches only"
+    expected = network(1).eval()
+    expected.load_state_dict(before)
+    with torch.no_grad():
+        torch.testing.assert_close(first, expected(noisy))
+    learner.step(noisy, target, 0.6)
+    assert learner.network.training, "and then it goes on training"
+
+
+def test_dropout_depends_on_seed_and_step_alone_and_leaves_torchs_generator_be():
+    pair = signal_pairs(1)[0]
+
+    def loss(used, seed=0, before=0, **lines):
+        torch.manual_seed(before)
+        learner = learner_of(network=DROPPING, init=Constant(value=0.1), seed=seed, **lines)
+        state = torch.get_rng_state()
+        value = float(learner.step(*pair, used))
+        assert torch.equal(torch.get_rng_state(), state)
+        return value
+
+    assert loss(0.25) == loss(0.25, before=99)
+    assert len({loss(used) for used in (0.0, 0.25, 0.25 + 1e-6, 1.0)}) > 1
+    assert len({loss(0.25, seed=seed) for seed in range(6)}) > 1
 
 
 # — the monitor —
@@ -949,12 +1171,102 @@ def test_losses_are_told_in_picture_units(tmp_path):
 
 def test_long_runs_are_saved_between_validations(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(training, "VALIDATIONS", 1)
     state, saved = tmp_path / "m" / checkpoint.STATE, []
-    train(*shots(), out=tmp_path / "m", recipe=recipe(),
+    train(*shots(), out=tmp_path / "m", recipe=recipe(validations=1),
           watch=lambda p: saved.append(checkpoint.load_tensors(state)[1]["step"]))  # fmt: skip
     assert saved == list(range(1, 13))
     assert [line["step"] for line in history(tmp_path / "m")] == [0, 12]
+
+
+def test_the_mean_loss_is_of_all_steps_since_the_last_validation(tmp_path):
+    seen = []
+    lines = recipe(steps=12, validations=3)
+    train(*shots(), out=tmp_path / "m", recipe=lines, watch=seen.append)
+    losses = [progress.loss for progress in seen]
+    means = [line["mean_loss"] for line in history(tmp_path / "m")]
+    assert means[0] is None
+    assert means[1:] == pytest.approx([sum(losses[n : n + 4]) / 4 for n in (0, 4, 8)])
+    assert all(p.mean_loss is None for p in seen if not p.validated)
+
+
+def test_only_squares_are_told_in_squared_units():
+    """l1 is told as the network sees it; and as it is, in picture units, where the two are one."""
+    data, seen = [np.float32(10) * shot for shot in shots()], {}
+    for loss in ("l1", "l2"):
+        train(*data, recipe=recipe(steps=1, loss=loss), watch=seen.setdefault(loss, []).append)
+    assert seen["l1"][0].loss < 2 < seen["l2"][0].loss
+
+
+def scoring(folder, score, **lines):
+    train(*shots(), out=folder, recipe=recipe(validations=3, **lines), score=score)
+    return history(folder)
+
+
+def test_a_score_is_noted_at_each_validation(tmp_path):
+    asked = []
+
+    def score(denoiser):
+        assert isinstance(denoiser, Denoiser)
+        assert not denoiser.network.training
+        asked.append({name: v.clone() for name, v in denoiser.network.state_dict().items()})
+        return {"of this": len(asked)}
+
+    lines = scoring(tmp_path / "m", score)
+    assert [line["scores"] for line in lines] == [{"of this": n + 1} for n in range(4)]
+    state, _ = checkpoint.load_tensors(tmp_path / "m" / checkpoint.STATE)
+    last = {name: state[f"network.{name}"] for name in asked[-1]}
+    assert equal(asked[-1], last), "the model as it is now, not the best so far"
+    train(*shots(), out=tmp_path / "without", recipe=recipe(validations=3))
+    assert not any("scores" in line for line in history(tmp_path / "without"))
+
+
+def test_whatever_a_score_does_to_its_model_training_is_the_same(tmp_path):
+    def spoiling(denoiser):
+        for value in denoiser.network.state_dict().values():
+            value.zero_()
+        return {}
+
+    scoring(tmp_path / "spoilt", spoiling, ema=0.5)
+    scoring(tmp_path / "left", lambda denoiser: {}, ema=0.5)
+    assert same_run(tmp_path / "spoilt", tmp_path / "left")
+
+
+def test_a_score_takes_none_of_the_runs_time(tmp_path, monkeypatch):
+    fake = FakeTime()
+    monkeypatch.setattr(training, "time", fake)
+
+    def slow(denoiser):
+        fake.now += 1000.0
+        return {}
+
+    denoiser = train(*shots(), recipe=recipe(validations=3), score=slow)
+    assert fake.now == 5000.0, "control: four of them"
+    assert denoiser.card.provenance["result"]["seconds"] == 0
+
+
+def test_an_opened_source_is_the_same_as_what_it_was_opened_from(tmp_path):
+    train(*shots(), out=tmp_path / "given", recipe=recipe())
+    train(open_source(*shots()), out=tmp_path / "opened", recipe=recipe())
+    assert same_run(tmp_path / "given", tmp_path / "opened")
+
+
+# — recipes that cannot work, refused before there is a folder —
+
+
+@pytest.mark.parametrize("loss", ["ssim", "0.8*l1 + 0.2*ms_ssim"])
+def test_crops_too_small_to_compare_are_refused(tmp_path, loss):
+    pytest.importorskip("torchmetrics")
+    with pytest.raises(InputError, match=r"this crop has 8\. Give crop=11 or more, or another"):
+        train(*shots(), out=tmp_path / "m", recipe=recipe(crop=8, loss=loss))
+    assert list(tmp_path.iterdir()) == []
+    train(*shots(), out=tmp_path / "m", recipe=recipe(crop=11, loss=loss, steps=1))
+
+
+def test_of_frames_the_others_are_no_target(tmp_path):
+    frames = np.concatenate(shots(3))
+    with pytest.raises(InputError, match=r"of frames only neighbours .* Leave target out\."):
+        train(frames, frames=True, out=tmp_path / "m", recipe=recipe(target="others"))
+    assert list(tmp_path.iterdir()) == []
 
 
 # — from the command to the loss is four files —
@@ -980,5 +1292,6 @@ def test_from_the_command_to_the_loss_is_four_files():
     assert "learner.step" in calls(training.fit)
     assert "self.loss" in calls(training.AutogradLearner.step)
     learner = training.AutogradLearner(recipe(), 1, torch.device("cpu"))
-    assert learner.loss is losses.l2
+    assert learner.loss.terms == ((1.0, "l2"),)
+    assert losses.LOSSES["l2"].function is losses.l2
     assert inspect.getsourcefile(inspect.unwrap(losses.l2)) == str(SRC / "losses.py")

@@ -8,7 +8,8 @@
 The stages, in the order a run takes them: images (disk to array), noise (how a picture is spoilt),
 sources (which shots show the same scene), recipe (everything that decides a run), pairs (batches),
 models, losses, optim (the parts), train (the only loop), checkpoint (the model folder), denoise
-(any picture, tile by tile), metrics, evaluate (scores against clean pictures). `app` is the face.
+(any picture, tile by tile), metrics, evaluate (scores against clean pictures), study (a question, a
+base recipe, lines to vary). `app` is the face.
 """
 
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .noise import Gaussian as Gaussian
     from .noise import Poisson as Poisson
     from .recipe import Recipe as Recipe
+    from .study import Study as Study
+    from .study import run_study as run_study
     from .train import train as train
 
 __version__ = "0.1.0"
@@ -34,7 +37,9 @@ PUBLIC = {
     "InputError": "errors",
     "Poisson": "noise",
     "Recipe": "recipe",
+    "Study": "study",
     "evaluate": "evaluate",
+    "run_study": "study",
     "train": "train",
 }
 __all__ = ["__version__", *PUBLIC]

@@ -27,7 +27,7 @@ from .files import make_folder, said, write
 from .models import Scale
 from .recipe import VERSION, Recipe
 
-FORMAT = 1
+FORMAT = 2  # 1 named the U-Net's weights otherwise
 CARD, WEIGHTS, STATE, HISTORY = (
     "model.json",
     "weights.safetensors",
@@ -93,6 +93,12 @@ def read_card(folder: Path) -> Card:
                 f"{folder} has {what} format {found}; this noisepair reads up to {known}."
                 " Upgrade noisepair."
             )
+    if (old := formats["model"][0]) < FORMAT:
+        raise InputError(
+            f"{folder} has model format {old}, and its weights are named as this noisepair, which"
+            f" reads format {FORMAT}, does not know them. Train again, or use the noisepair that"
+            " wrote it."
+        )
     with legible(path):
         scale = Scale(**{name: float(value) for name, value in plain["normalisation"].items()})
         recipe, planes = Recipe.of(plain["recipe"]), int(plain["planes"])

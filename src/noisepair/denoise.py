@@ -129,17 +129,30 @@ def not_finite(rows: np.ndarray) -> int:
 
 
 class Denoiser:
-    """A trained network and all it needs to take a picture as it comes and give it back alike."""
+    """A trained network and all it needs to take a picture as it comes and give it back alike.
 
-    def __init__(self, network: nn.Module, card: Card, device: str | torch.device = "cpu"):
-        self.device = torch.device(device)
+    `average`: the mean over all eight flips and quarter turns of a picture, for eight times the
+    time ("self-ensemble", Timofte et al. 2016, section 3.3).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: Card,
+        device: str | torch.device = "cpu",
+        *,
+        average: bool = False,
+    ):
+        self.device, self.average = torch.device(device), average
         order = torch.channels_last
         self.network = network.eval().to(self.device, memory_format=order)  # type: ignore[call-overload]
         self.card = card
         self.example: np.ndarray | None = None  # the middle of a held-out noisy shot, (H, W, C)
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
+    def load(
+        cls, path: str | Path, device: str | torch.device = "cpu", *, average: bool = False
+    ) -> "Denoiser":
         """The model in a folder that `train` wrote. Nothing in it is executed.
 
         Raises InputError where the folder is no model, or a file in it is missing, damaged or
@@ -150,7 +163,7 @@ class Denoiser:
         network = card.recipe.network(card.planes)
         tensors, _ = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.fit_into(folder / checkpoint.WEIGHTS, network, tensors)
-        return cls(network, card, device)
+        return cls(network, card, device, average=average)
 
     def __call__(
         self,
@@ -198,6 +211,28 @@ class Denoiser:
         self.refuse(noisy)
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile} is not a size. Give pixels, or leave it out.")
+        if self.average:
+            return self.averaged(noisy, tile, watch)
+        return self.straight(noisy, tile, watch)
+
+    def averaged(self, noisy: np.ndarray, tile: int | None, watch: Watch | None) -> np.ndarray:
+        """The mean of what becomes of each flip and turn of the pages, turned back."""
+        total = np.zeros(noisy.shape, np.float64 if noisy.dtype.itemsize > 4 else np.float32)
+        for way in range(8):
+
+            def seen(done: int, of: int, first: int = way) -> None:
+                if watch:
+                    watch(first * of + done, 8 * of)
+
+            turned = np.rot90(noisy, way % 4, (1, 2))
+            turned = np.ascontiguousarray(turned[:, ::-1] if way >= 4 else turned)
+            done = self.straight(turned, tile, seen)
+            total += np.rot90(done[:, ::-1] if way >= 4 else done, -(way % 4), (1, 2))
+        mean = total / 8
+        return (np.rint(mean) if noisy.dtype.kind != "f" else mean).astype(noisy.dtype)
+
+    def straight(self, noisy: np.ndarray, tile: int | None, watch: Watch | None) -> np.ndarray:
+        """All pages as they lie."""
         count, height, width, _ = noisy.shape
         tile = tile or self.tile(noisy.dtype)
         together = max(1, tile**2 // max(1, height * width))  # small pages share a batch

@@ -1,5 +1,8 @@
 """What stands in for the clean target: batches of crops, two shots of the same place.
 
+The target is another shot (Noise2Noise), the mean of all the other shots, or, where clean pictures
+were spoilt, the clean picture itself: for comparison.
+
 All shots lie in memory as one table of pixels, a row a pixel, in the type that they came in. A
 crop is then arithmetic on row numbers,
 
@@ -19,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from . import images
 from .errors import InputError
@@ -31,7 +35,7 @@ from .shapes import Batch
 from .sources import Scene, two_shots
 
 CROP = 64  # side of a training square where the recipe leaves it open
-PIXELS = 65_536  # a step where the recipe leaves the batch open
+PIXELS = 16_384  # a step where the recipe leaves the batch open
 GRID = 32  # and a multiple of this where possible, so that no level of a U-Net has to pad
 
 Pair = tuple[Batch, Batch]
@@ -66,17 +70,18 @@ class Pairs:
         self.recipe, self.device = recipe, device
         self.crop, self.count = recipe.crop, recipe.batch
         self.values = Values(scenes[0].shots[0].dtype, scale)
-        flat = [shot.reshape(-1, shot.shape[-1]) for scene in scenes for shot in scene.shots]
+        kept = [self.kept(scene) for scene in scenes]
+        flat = [shot.reshape(-1, shot.shape[-1]) for shots in kept for shot in shots]
         self.table = torch.from_numpy(self.values.bits(np.concatenate(flat))).to(device)
         sizes = np.array([len(rows) for rows in flat])
         starts = np.cumsum(sizes) - sizes
-        counts = [len(scene.shots) for scene in scenes]
-        self.starts = np.split(starts, np.cumsum(counts)[:-1])
+        last = np.cumsum([len(shots) for shots in kept])
         shapes = np.array([scene.shots[0].shape[:3] for scene in scenes])
         self.pages, self.heights, self.widths = shapes.T
-        self.shots, self.frames = np.array(counts), np.array([scene.frames for scene in scenes])
-        self.first = np.array([start[0] for start in self.starts])
-        self.stride = sizes[np.cumsum(counts) - 1]  # rows a shot; the shots of a scene lie in order
+        self.shots = np.array([len(scene.shots) for scene in scenes])
+        self.frames = np.array([scene.frames for scene in scenes])
+        self.first = starts[np.concatenate([[0], last[:-1]])]
+        self.stride = sizes[last - 1]  # rows a shot; the shots of a scene lie in order
         tiles = np.ceil(self.heights / self.crop) * np.ceil(self.widths / self.crop) * self.pages
         self.tickets = np.repeat(np.arange(len(scenes)), tiles.astype(int))
         self.epoch, self.order = -1, self.tickets
@@ -84,6 +89,13 @@ class Pairs:
     def __len__(self) -> int:
         """Crops an epoch: as many as tile every picture once."""
         return len(self.tickets)
+
+    def kept(self, scene: Scene) -> tuple[np.ndarray, ...]:
+        """The shots of a scene; behind them its clean picture, where that is the target."""
+        if self.recipe.target != "clean" or self.recipe.fresh_noise:
+            return scene.shots
+        assert scene.clean is not None, "clean targets need clean pictures; the recipe says so"
+        return (*scene.shots, scene.clean)
 
     def batch(self, step: int) -> Pair:
         """The pairs of step `step`, both (B, C, crop, crop), float32 as the network sees them."""
@@ -93,8 +105,10 @@ class Pairs:
         rows = self.draw_rows(scene, rng)
         noisy = self.gather(one, rows)
         if self.recipe.fresh_noise:
-            return self.spoil(noisy, step)
-        return self.values.seen(noisy), self.values.seen(self.gather(two, rows))
+            return self.vary(self.spoil(noisy, step), step)
+        if self.recipe.target == "others":
+            return self.vary((self.values.seen(noisy), self.others(scene, one, rows)), step)
+        return self.vary((self.values.seen(noisy), self.values.seen(self.gather(two, rows))), step)
 
     def batches(self, first: int) -> Iterator[Pair]:
         """All batches from number `first` on, without end."""
@@ -130,9 +144,24 @@ class Pairs:
         if "exchange" in self.recipe.augment:
             swap = rng.integers(0, 2, len(scene)).astype(bool)
             low, high = np.where(swap, high, low), np.where(swap, low, high)
+        if self.recipe.target == "clean":  # any shot is an input; clean pictures lie behind them
+            low, high = one, self.shots[scene]
         page = rng.integers(0, self.pages[scene]) * self.heights[scene] * self.widths[scene]
         start = self.first[scene] + page
         return start + low * self.stride[scene], start + high * self.stride[scene]
+
+    def others(self, scene: np.ndarray, start: np.ndarray, rows: Int[Tensor, "B Y X"]) -> Batch:
+        """The mean of the same crops in all other shots."""
+        count, first, stride = self.shots[scene], self.first[scene], self.stride[scene]
+        this, within = np.divmod(start - first, stride)
+        total: Tensor | float = 0.0
+        for more in range(1, int(count.max())):
+            shot = (this + more) % count
+            weight = torch.from_numpy((more < count) / (count - 1)).to(self.device, torch.float32)
+            crops = self.values.seen(self.gather(first + shot * stride + within, rows))
+            total = total + weight[:, None, None, None] * crops
+        assert isinstance(total, Tensor), "a scene has two shots or more"
+        return total
 
     def draw_rows(self, scene: np.ndarray, rng: np.random.Generator) -> Int[Tensor, "B Y X"]:
         """Row numbers within a page: a place, and which way round it is read."""
@@ -170,15 +199,56 @@ class Pairs:
         return pixels.unflatten(0, at.shape).permute(0, 3, 1, 2)
 
     def spoil(self, clean: Tensor, step: int) -> Pair:
-        """Two new draws of noise."""
+        """Two new draws of noise, or one and the clean picture."""
         noise = self.recipe.noise
         assert noise is not None, "fresh noise needs a noise; the recipe says so"
         rng = generator(self.recipe.seed, 4, step, device=self.device)
-        unit = self.values.unit(clean)
-        into = self.values.scale.into
-        one, two = (into(noise(unit, rng)) for _ in range(2))
-        order = torch.channels_last  # photons are counted in another
+        unit = self.values.unit(clean).permute(0, 2, 3, 1)
+        one = noise(unit, rng)
+        two = unit if self.recipe.target == "clean" else noise(unit, rng)
+        into, order = self.values.scale.into, torch.channels_last
+        first, second = (
+            into(shot).permute(0, 3, 1, 2).contiguous(memory_format=order) for shot in (one, two)
+        )
+        return first, second
+
+    def vary(self, pair: Pair, step: int) -> Pair:
+        """Single pixels exchanged, one of the two blurred, noise added to both: as asked."""
+        recipe, (one, two) = self.recipe, pair
+        if not ("pixels" in recipe.augment or recipe.blur or recipe.extra_noise):
+            return pair
+        rng = generator(recipe.seed, 5, step, device=self.device)
+        if "pixels" in recipe.augment:
+            shape = (len(one), 1, *one.shape[2:])
+            swap = torch.randint(0, 2, shape, generator=rng, device=self.device).bool()
+            one, two = torch.where(swap, two, one), torch.where(swap, one, two)
+        if recipe.blur:
+            sigma, which = torch.rand(2, len(one), generator=rng, device=self.device)
+            sigma *= recipe.blur
+            first = which < 0.5
+            one, two = blurred(one, sigma * first), blurred(two, sigma * ~first)
+        if recipe.extra_noise:
+            sigma = recipe.extra_noise / self.values.scale.scale
+            one, two = (shot + sigma * self.normal(shot, rng) for shot in (one, two))
+        order = torch.channels_last
         return one.contiguous(memory_format=order), two.contiguous(memory_format=order)
+
+    def normal(self, like: Tensor, rng: torch.Generator) -> Tensor:
+        return torch.randn(like.shape, generator=rng, device=self.device)
+
+
+def blurred(pictures: Batch, sigma: Float[Tensor, " B"]) -> Batch:
+    """Each picture under a Gaussian of its own sigma in pixels; 0 leaves it as it is."""
+    reach = max(1, math.ceil(3 * float(sigma.max())))
+    at = torch.arange(-reach, reach + 1, device=pictures.device)
+    taps = torch.exp(-(at**2) / (2 * sigma[:, None].clamp(min=1e-3) ** 2))  # (B, K)
+    taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(pictures.shape[1], 0)
+    count = len(taps)
+    flat = pictures.reshape(1, count, *pictures.shape[2:])
+    flat = F.pad(flat, (reach,) * 4, mode="replicate")
+    flat = F.conv2d(flat, taps.view(count, 1, -1, 1), groups=count)
+    flat = F.conv2d(flat, taps.view(count, 1, 1, -1), groups=count)
+    return flat.reshape(pictures.shape)
 
 
 @dataclass(frozen=True)
@@ -250,5 +320,6 @@ def middle(
     top, left = max(0, height - HELD_OUT_SIDE) // 2, max(0, width - HELD_OUT_SIDE) // 2
     window = np.s_[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
     if recipe.fresh_noise and recipe.noise is not None:
-        return two_shots(shots[0][window], recipe.noise, recipe.seed, number)
+        one, two = two_shots(shots[0][window][None], recipe.noise, recipe.seed, number)
+        return one[0], two[0]
     return shots[0][window], shots[1][window]

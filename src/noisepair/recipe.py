@@ -15,27 +15,39 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
 from .errors import InputError, choose
 from .hardware import Precision
-from .models import NETWORKS, Network, UNet
+from .losses import Loss
+from .models import NETWORKS, PRESETS, Network, UNet
 from .noise import NOISES, Noise
-from .optim import OPTIMIZERS, Adam, Optimizer
+from .optim import INITS, OPTIMIZERS, Adam, Init, Kaiming, Optimizer
 
 VERSION = 1  # of the recipe's format; a file may carry it as the line `version`
 PARTS: Mapping[str, Mapping[str, type]] = {
     "network": NETWORKS,
+    "init": INITS,
     "optimizer": OPTIMIZERS,
     "noise": NOISES,
 }
-KINDS = {"network": "unet", "optimizer": "adam", "noise": "gaussian"}  # where none is named
-BUDGET = 600.0  # seconds, when neither steps nor budget is given
+KINDS = {  # where none is named
+    "network": "unet", "init": "kaiming", "optimizer": "adam", "noise": "gaussian",
+}  # fmt: skip
+LENGTHS = ("steps", "budget", "epochs")  # three ways to say how long a run is
+BUDGET = 600.0  # seconds, when none of them is given
 
-LISTS = ("network.channels", "network.head", "augment")  # lines that hold more than one value
+LISTS = ("network.channels", "network.head", "augment", "noise.steps")  # more than one value
 
-Augmentation = Literal["exchange", "flips", "turns"]
+Augmentation = Literal["exchange", "pixels", "flips", "turns"]
 
 
 def seconds(text: object) -> object:
@@ -78,51 +90,105 @@ class Recipe:
     Raises `InputError` through `Recipe.of` and `Recipe.read`, which check files and text.
     """
 
-    network: Network = UNet()
-    """the network: unet"""
-    loss: Literal["l2"] = "l2"
-    """what close means: l2 learns the mean of the noisy targets"""
+    network: Annotated[Network, Field(discriminator="kind")] = UNet()
+    """the network: KINDS"""
+    init: Annotated[Init, Field(discriminator="kind")] = Kaiming()
+    """how its weights begin: KINDS"""
+    loss: Annotated[str, AfterValidator(lambda text: str(Loss.of(text)))] = "l2"
+    """what close means: l2, l1, l0, bce, ssim, ms_ssim, or a sum such as 0.8*l1+0.2*ssim"""
+    target: Literal["shot", "others", "clean"] = "shot"
+    """what stands for the clean picture: another shot, the mean of the others, or itself"""
     optimizer: Annotated[Optimizer, Field(discriminator="kind")] = Adam()
-    """how weights move: adam, adamw"""
-    lr: Annotated[float, Field(gt=0, le=10)] = 2e-3
+    """how weights move: KINDS"""
+    lr: Annotated[float, Field(gt=0, le=10)] = 3e-3
     """learning rate where the schedule is 1"""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """how the learning rate falls over the run: constant, cosine"""
+    schedule: Literal["constant", "cosine", "rampdown", "warmup"] = "cosine"
+    """how the learning rate changes over the run: constant, cosine, rampdown, warmup"""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """memory of a running mean of the weights, which is then the model; 0: the weights as such"""
     batch: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """pairs a step; none: as many as hold 65,536 pixels, 16 crops of 64 or 64 of 32"""
+    """pairs a step; none: as many as hold 16,384 pixels, 4 crops of 64 or 16 of 32"""
     crop: Annotated[int, Field(ge=1, le=8192)] | None = None
     """side of a training square in pixels; none: 64, or what the smallest picture allows"""
     steps: Annotated[int, Field(ge=1)] | None = None
     """length of the run in steps"""
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """length of the run in passes over the training pictures"""
     budget: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = (
         None
     )
-    """length of the run in time, such as 90s or 10m; 10m when neither is given"""
+    """length of the run in time, such as 90s or 10m; 10m when no length is given"""
+    validations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """how often in a run the held-out loss is taken, and the best weights looked for"""
     augment: tuple[Augmentation, ...] = ("exchange", "flips", "turns")
-    """what else a pair may stand for: exchange of the two shots, flips, quarter turns"""
+    """what else a pair may stand for: exchange of the shots, flips, quarter turns; pixels exchanges
+    single pixels of the two shots, valid only where noise is independent from pixel to pixel"""
+    blur: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Gaussian blur of one of the two shots, of a sigma up to this, in pixels; 0: none"""
+    extra_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """sigma of Gaussian noise that is added to both shots, in picture units; 0: none"""
     noise: Annotated[Noise, Field(discriminator="kind")] | None = None
-    """for clean pictures only, the noise of the two shots made of each: gaussian, poisson"""
+    """for clean pictures only, the noise of the shots made of each: KINDS"""
+    shots: Annotated[int, Field(ge=2, le=64)] = 2
+    """how many shots are made of each clean picture"""
     fresh_noise: bool = False
     """draw that noise anew at every step (figures then flatter) instead of once a picture"""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of scenes kept out of training to choose the best weights by; at least one scene"""
     precision: Precision = "auto"
     """of the products: auto, float32, bfloat16; weights and sums are float32"""
+    engine: Literal["torch", "plain"] = "torch"
+    """what computes: torch at its fastest here, or plain: written as one would first, to compare"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """of weights, crops, order and noise alike"""
     version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
     """of this format"""
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.budget is not None:
-            raise ValueError(
-                f"steps={self.steps} and budget={duration(self.budget)} both say how long a run is."
-                " Give one of them."
+        given = {name: getattr(self, name) for name in LENGTHS if getattr(self, name) is not None}
+        if len(given) > 1:
+            *first, last = (
+                f"{name}={duration(value) if name == 'budget' else text_of(value)}"
+                for name, value in given.items()
             )
-        if self.steps is None and self.budget is None:
+            raise ValueError(
+                f"{', '.join(first)} and {last} {'both' if len(first) == 1 else 'all'} say how long"
+                " a run is. Give one of them."
+            )
+        if not given:
             object.__setattr__(self, "budget", BUDGET)
-        if self.fresh_noise and self.noise is None:
-            raise ValueError("fresh_noise needs a noise to draw. Give noise, or leave it out.")
+        self.refuse_noise()
+        if self.target != "shot" and ("pixels" in self.augment or self.blur):
+            what = "blur" if self.blur else "pixels in augment"
+            raise ValueError(
+                f"{what} mixes or blurs two noisy shots, and target={self.target} is none. Leave"
+                f" {what} out."
+            )
+        if self.engine == "plain" and self.precision == "bfloat16":
+            raise ValueError("engine=plain computes in float32. Leave precision out.")
+
+    def refuse_noise(self) -> None:
+        """Lines that speak of made noise, without it or against it."""
+        asked = {
+            "fresh_noise": self.fresh_noise,
+            f"shots={self.shots}": self.shots != 2,
+            f"target={self.target}": self.target != "shot",
+        }
+        named = [name for name, is_so in asked.items() if is_so]
+        if self.noise is None and (made := [name for name in named if name != "target=others"]):
+            raise ValueError(
+                f"{made[0]} is for clean pictures with made noise. Give noise, or leave"
+                f" {made[0].partition('=')[0]} out."
+            )
+        if not self.fresh_noise or self.noise is None:
+            return
+        if self.noise.shrinks > 1:
+            raise ValueError(
+                f"fresh_noise draws noise on crops, and {self.noise.kind} noise makes pictures"
+                f" {self.noise.shrinks} times smaller. Leave fresh_noise out."
+            )
+        if len(named) > 1 and named[1] != "target=clean":
+            raise ValueError(f"fresh_noise makes two shots a step. Leave {named[1]} out.")
 
     @classmethod
     def of(cls, lines: Mapping[str, Any]) -> "Recipe":
@@ -130,12 +196,9 @@ class Recipe:
 
         >>> Recipe.of({"network.channels": "16,32", "noise": "gaussian"}).network.channels
         (16, 32)
-        >>> Recipe.of({"lrr": 1})
+        >>> Recipe.of({"lrr": 1})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        noisepair.errors.InputError: Unknown recipe line 'lrr'. Available: augment, batch, budget, \
-crop, fresh_noise, holdout, loss, lr, network, network.channels, network.head, network.residual, \
-noise, noise.peak, noise.sigma, optimizer, optimizer.beta1, optimizer.beta2, \
-optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 'lr'?
+        noisepair.errors.InputError: Unknown recipe line 'lrr'. Available: ... Did you mean 'lr'?
         """
         flat = dict(flatten(lines))
         newer = plain(flat.get("version", VERSION))
@@ -160,9 +223,8 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
             kind = flat.get(part, KINDS[part])
             if more.get(part, kind) != kind:
                 flat = {name: v for name, v in flat.items() if not name.startswith(f"{part}.")}
-        for one, other in (("steps", "budget"), ("budget", "steps")):
-            if one in more and other not in more:
-                flat.pop(other, None)
+        if any(name in more for name in LENGTHS):
+            flat = {name: value for name, value in flat.items() if name not in LENGTHS}
         return cls.of(flat | more)
 
     def lines(self) -> dict[str, Any]:
@@ -175,8 +237,8 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
     def sentence(self) -> str:
         """All lines in one.
 
-        >>> Recipe(steps=5).sentence()[:52]
-        'network unet, network.channels 32 48 64 64, network.'
+        >>> Recipe(network=UNet(channels=(8, 16)), steps=5).sentence()[:44]
+        'network unet, network.channels 8 16, network'
         """
         flat = dict(flatten(self.lines()))
         said = [
@@ -191,7 +253,9 @@ optimizer.weight_decay, precision, schedule, seed, steps, version. Did you mean 
         return re.sub(r"\[\n(.*?),\n\]", lambda m: f"[{' '.join(m[1].split())}]", page, flags=re.S)
 
     def resolved(self, **changes: Any) -> "Recipe":
-        """The same recipe with some lines decided."""
+        """The same recipe with some lines decided; one length takes the place of another."""
+        if any(changes.get(name) is not None for name in LENGTHS):
+            changes = dict.fromkeys(LENGTHS) | changes
         return replace(self, **changes)
 
 
@@ -232,14 +296,22 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         elif (part, value) == ("noise", "none"):
             continue
         elif part in PARTS:
-            choose(part, str(value), PARTS[part])
+            choose(part, str(value), names_of(part))
             tables.setdefault(part, {})["kind"] = value
         else:
             tables[part] = listed(name, plain(value))
     for part, kind in KINDS.items():
         if part in tables:
             tables[part].setdefault("kind", kind)
+    preset = PRESETS.get(tables.get("network", {}).get("kind"))
+    if preset is not None:
+        tables["network"] = vars(preset) | tables["network"] | {"kind": preset.kind}
     return tables
+
+
+def names_of(part: str) -> Mapping[str, object]:
+    """What a part may be called: its kinds, and the networks that have a name."""
+    return {**PARTS[part], **PRESETS} if part == "network" else PARTS[part]
 
 
 def listed(name: str, value: Any) -> Any:
@@ -250,7 +322,7 @@ def listed(name: str, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Text as a value: `25/255`, `16,32`, `true`, `1e-3`; other values as they are.
+    """Text as a value: `25/255`, `16,32`, `0:0.2`, `true`, `1e-3`; other values as they are.
 
     >>> plain("25/255") == 25 / 255, plain("16,32"), plain("true"), plain("flips,turns")
     (True, [16, 32], True, ['flips', 'turns'])
@@ -261,7 +333,7 @@ def plain(value: Any) -> Any:
     if "," in text or text.startswith("["):
         inside = text.strip("[],")
         return [plain(part) for part in inside.split(",")] if inside else []
-    for read in (int, float, fraction):
+    for read in (int, float, fraction, between):
         with contextlib.suppress(ValueError, ZeroDivisionError):
             return read(text)
     return {"true": True, "false": False, "none": None}.get(text.lower(), text)
@@ -272,48 +344,101 @@ def fraction(text: str) -> float:
     return float(above) / float(below)
 
 
+def between(text: str) -> list[float]:
+    """`0:50/255` as its two ends."""
+    if text.count(":") != 1:
+        raise ValueError
+    low, high = (plain(end) for end in text.split(":"))
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        raise ValueError
+    return [float(low), float(high)]
+
+
+WORDS = {  # of the validator, and what a person would say
+    r"^(Value error, |Input |Tuple )": "",
+    r", (unable to|got a) .*": "",
+    r"(\d+) items? after validation, not (\d+)": r"\1 of them, and has \2",
+    r"a valid boolean": "true or false",
+    r"a valid string": "text",
+    r"a valid tuple": "a list",
+    r"a valid dictionary or .*": "text",
+}
+
+
 def sentence(error: ValidationError) -> str:
     """The first thing wrong with a recipe: the line, what came, what is accepted."""
     first = error.errors()[0]
     where = [str(step) for step in first["loc"]]
+    known = {name: meaning for name, (meaning, _) in LINES.items()}
     if where and where[0] in PARTS and len(where) > 1 and where[1] in PARTS[where[0]]:
-        del where[1]  # the discriminator: network.unet.channels is the line network.channels
-    line = ".".join(step for step in where if not step.isdigit())
-    reason = (
-        first["msg"]
-        .removeprefix("Value error, ")
-        .removeprefix("Input ")
-        .removeprefix("Tuple ")
-        .replace("Field required", "should hold one more value")
-    )
-    if not line:
-        return reason
+        kind = where.pop(1)  # the discriminator: network.unet.channels is the line network.channels
+        own = meanings(PARTS[where[0]][kind])
+        known |= {f"{where[0]}.{setting}": meaning for setting, meaning in own.items()}
+    said = [step for step in where if not step.isdigit()]
+    line = ".".join(said[:2] if said and said[0] in PARTS else said[:1])
+    reason = first["msg"]
+    for theirs, ours in WORDS.items():
+        reason = re.sub(theirs, ours, reason)
+    if not line or (first["type"] == "value_error" and reason.endswith((".", "?"))):
+        return reason  # one of our own sentences
     if first["type"] == "unexpected_keyword_argument":
         part, _, setting = line.partition(".")
         return f"{line} does not go with this {part}: it has no setting {setting!r}. Leave it out."
-    meaning = LINES[line][0] if line in LINES else "see `noisepair train --help`"
-    return f"{line}={first['input']!r} is not possible: it {reason}. Meaning: {meaning}."
+    value = first["input"]
+    came = text_of(value) if value is None or isinstance(value, bool) else repr(value)
+    inner = " ".join(said[2:])  # of one step of a sequence: noise.steps: poisson peak
+    name = f"{line}: {inner}" if inner and line in known else line
+    meaning = known.get(line, "see `noisepair train --help`")
+    return f"{name}={came} is not possible: it {reason}. Meaning: {meaning}."
 
 
 def described() -> dict[str, tuple[str, str]]:
     """Every line with its meaning and its default, for help pages and for refusing others."""
-    table = {}
+    table: dict[str, tuple[str, str]] = {}
     standard = Recipe()
     for name, meaning in meanings(Recipe).items():
         value = getattr(standard, name)
         shown = duration(value) if name == "budget" else getattr(value, "kind", value)
-        table[name] = (meaning, text_of(shown))
-        for kind, settings in PARTS.get(name, {}).items():
-            for setting, text in meanings(settings).items():
-                default = getattr(settings(), setting)
-                table.setdefault(f"{name}.{setting}", (f"{kind}: {text}", text_of(default)))
+        kinds = ", ".join(names_of(name)) if name in PARTS else ""
+        table[name] = (meaning.replace("KINDS", kinds), text_of(shown))
+        for setting, owners in settings_of(PARTS.get(name, {})).items():
+            said: dict[str, list[str]] = {}  # the kinds that mean the same by it
+            for kind, settings in owners.items():
+                said.setdefault(meanings(settings)[setting], []).append(kind)
+            text = ". ".join(f"{', '.join(kinds)}: {text}" for text, kinds in said.items())
+            table[f"{name}.{setting}"] = (text, defaults(owners, setting))
     return table
+
+
+def defaults(owners: Mapping[str, type], setting: str) -> str:
+    """One default where all kinds agree, else each kind's.
+
+    >>> defaults(settings_of(NETWORKS)["depth"], "depth")
+    'dncnn 17, ffdnet 12'
+    """
+    each = {kind: text_of(getattr(settings(), setting)) for kind, settings in owners.items()}
+    if len(set(each.values())) == 1:
+        return next(iter(each.values()))
+    return ", ".join(f"{kind} {value}" for kind, value in each.items())
+
+
+def settings_of(kinds: Mapping[str, type]) -> dict[str, dict[str, type]]:
+    """The settings of all kinds of a part, and which kinds have each."""
+    owners: dict[str, dict[str, type]] = {}
+    for kind, settings in kinds.items():
+        for setting in meanings(settings):
+            owners.setdefault(setting, {})[kind] = settings
+    return owners
 
 
 def meanings(settings: type) -> dict[str, str]:
     """The settings of a part, each with the sentence that stands under it in the source."""
     known = settings.__pydantic_fields__  # type: ignore[attr-defined]
-    return {name: field.description or "" for name, field in known.items() if name != "kind"}
+    return {
+        name: " ".join((field.description or "").split())
+        for name, field in known.items()
+        if name != "kind"
+    }
 
 
 def text_of(value: object) -> str:

@@ -10,11 +10,13 @@ picture would, whatever the training loss. It is the monitor here: the weights w
 held-out L2 are the ones kept. With shots alike, E|n₂|² = ½ E|y₁ − y₂|² turns it into a PSNR gain.
 """
 
+import contextlib
+import copy
 import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,17 +29,21 @@ from . import __version__, checkpoint, hardware, images
 from .checkpoint import Card
 from .denoise import Denoiser
 from .errors import InputError
-from .losses import LOSSES, Loss
-from .models import Scale, scale_of
-from .optim import SCHEDULES, Schedule, kaiming
+from .losses import Loss
+from .models import Scale, plainly, scale_of
+from .noise import generator
+from .optim import SCHEDULES, Schedule
 from .pairs import Pair, Pairs, batch_for, crop_for, held_out, middle
 from .recipe import Recipe
 from .shapes import Batch, Scalar
 from .sources import Given, Scene, Source, open_source, split
 
-VALIDATIONS = 20  # a run
 SHARE = 0.05  # of a time budget that validations may take; they become rarer where it would be more
 SAVE_EVERY = 60.0  # seconds of work that a crash can cost
+
+
+class Diverged(InputError):
+    """A run whose numbers are none any more."""
 
 
 @runtime_checkable
@@ -54,55 +60,95 @@ class Learner(Protocol):
 
 
 class AutogradLearner:
-    """A torch network, its optimizer, a loss and a schedule."""
+    """A torch network, its optimizer, a loss and a schedule.
+
+    `model` is what comes of it: the network or, with `ema`, the running mean of its weights.
+    """
 
     def __init__(self, recipe: Recipe, planes: int, device: torch.device):
-        network = recipe.network(planes)
-        kaiming(network, torch.Generator().manual_seed(recipe.seed))
-        order = torch.channels_last
-        self.network: nn.Module = network.to(device, memory_format=order)  # type: ignore[call-overload]
-        self.loss: Loss = LOSSES[recipe.loss]
+        network: nn.Module = recipe.network(planes)
+        slope = getattr(network, "slope", 0.0)
+        recipe.init(network, torch.Generator().manual_seed(recipe.seed), slope)
+        self.plain = recipe.engine == "plain"
+        if self.plain:
+            plainly(network)
+        order = torch.contiguous_format if self.plain else torch.channels_last
+        self.network = network.to(device, memory_format=order)  # type: ignore[call-overload]
+        self.model = copy.deepcopy(self.network) if recipe.ema else self.network
+        self.loss = Loss.of(recipe.loss)
         self.schedule: Schedule = SCHEDULES[recipe.schedule]
         self.optimizer = recipe.optimizer(self.network.parameters(), recipe.lr)
-        self.lr, self.device = recipe.lr, device
-        self.precision = hardware.resolve(recipe.precision, device)
+        self.lr, self.ema, self.seed, self.device = recipe.lr, recipe.ema, recipe.seed, device
+        self.draws = bool(getattr(recipe.network, "dropout", 0))
+        self.precision = "float32" if self.plain else hardware.resolve(recipe.precision, device)
 
     def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * self.schedule(used)
-        loss = self.loss(self.forward(noisy), target)
+        self.network.train()
+        with self.drawing(used):
+            loss = self.loss(self.forward(self.network, noisy), target, used)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if self.ema:
+            self.remember(used)
         return loss.detach()
 
-    def forward(self, noisy: Batch) -> Batch:
+    def forward(self, network: nn.Module, noisy: Batch) -> Batch:
+        if self.plain:
+            return network(noisy.contiguous())
         with hardware.autocast(self.precision, self.device):
-            return self.network(noisy).float()
+            return network(noisy).float()
+
+    @contextlib.contextmanager
+    def drawing(self, used: float) -> Iterator[None]:
+        """Dropout draws from torch's own generator: give it a state of this step alone."""
+        if not self.draws:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(generator(self.seed, 6, round(used * 2**40)).initial_seed())
+            yield
+
+    def remember(self, used: float) -> None:
+        """Move the mean towards the weights; in the first 1 % of a run it is the weights."""
+        keep = self.ema if used > 0.01 else 0.0
+        now = self.network.state_dict()
+        for name, mean in self.model.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(now[name], 1 - keep)
+            else:
+                mean.copy_(now[name])
 
     @torch.no_grad()
     def denoise(self, noisy: Batch) -> Batch:
-        return self.forward(noisy)
+        return self.forward(self.model.eval(), noisy)
 
     def state(self) -> checkpoint.Tensors:
-        """Weights and the optimizer's memory under flat names."""
+        """Weights, their mean and the optimizer's memory under flat names."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        if self.ema:
+            tensors |= {f"mean.{name}": value for name, value in self.model.state_dict().items()}
         for number, memory in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in memory.items()}
+            kept = {name: value for name, value in memory.items() if value is not None}
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in kept.items()}
         return tensors
 
     def restore(self, tensors: checkpoint.Tensors) -> None:
         """Go on from `state`."""
         memory: dict[int, dict[str, torch.Tensor]] = {}
-        weights = {}
+        weights: dict[str, dict[str, torch.Tensor]] = {"network": {}, "mean": {}}
         for name, value in tensors.items():
             owner, _, rest = name.partition(".")
-            if owner == "network":
-                weights[rest] = value
+            if owner in weights:
+                weights[owner][rest] = value
             else:
                 number, _, key = rest.partition(".")
                 memory.setdefault(int(number), {})[key] = value
-        self.network.load_state_dict(weights)
+        self.network.load_state_dict(weights["network"])
+        if self.ema:
+            self.model.load_state_dict(weights["mean"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": memory, "param_groups": groups})
 
@@ -111,11 +157,20 @@ class Clock:
     """How much of a run is used: steps of its steps, or seconds of its budget.
 
     Seconds are counted from the first step, validations and saving included, reading data not;
-    time before an interruption counts too.
+    time before an interruption counts too. `epoch`: the steps of one.
     """
 
-    def __init__(self, recipe: Recipe, step: int = 0, seconds: float = 0.0, reserve: float = 0.0):
-        self.steps, self.budget = recipe.steps, recipe.budget
+    def __init__(
+        self,
+        recipe: Recipe,
+        step: int = 0,
+        seconds: float = 0.0,
+        reserve: float = 0.0,
+        epoch: float = 1.0,
+    ):
+        self.steps, self.budget, self.epoch = recipe.steps, recipe.budget, epoch
+        if recipe.epochs is not None:
+            self.steps = max(1, round(recipe.epochs * epoch))
         self.step, self.began, self.begun_at = step, time.perf_counter() - seconds, step
         self.first, self.reserve = self.began + seconds, reserve  # seconds that the end will take
         self.most = 0.0
@@ -123,6 +178,14 @@ class Clock:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.began
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time in here is not counted."""
+        since = time.perf_counter()
+        yield
+        lost = time.perf_counter() - since
+        self.began, self.first = self.began + lost, self.first + lost
 
     @property
     def used(self) -> float:
@@ -162,9 +225,11 @@ class Progress:
     """Where a run stands; what a display shows and, at validations, a line of the history."""
 
     step: int
+    epoch: float
     seconds: float
     used: float
     loss: float | None
+    mean_loss: float | None  # since the last validation
     held_out: float | None
     gain_db: float | None
     best_step: int
@@ -174,6 +239,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], bool | None]  # returns True to stop after this step
+Score = Callable[[Denoiser], Mapping[str, Any]]  # what to note of the model at each validation
 Tell = Callable[[str], None]
 
 
@@ -213,20 +279,31 @@ class Monitor:
 class Journal:
     """What is kept of a run: validations, the best weights, the state to go on from."""
 
-    def __init__(self, folder: Path, learner: AutogradLearner, clock: Clock, monitor: Monitor):
+    def __init__(
+        self,
+        folder: Path,
+        card: Card,
+        learner: AutogradLearner,
+        clock: Clock,
+        monitor: Monitor,
+        score: Score | None = None,
+    ):
         self.folder, self.learner, self.clock, self.monitor = folder, learner, clock, monitor
+        self.card, self.score, self.validations = card, score, card.recipe.validations
         self.best, self.best_step = math.inf, 0
         self.held_out: float | None = None
         self.loss: Scalar | None = None
+        self.losses: list[Scalar] = []  # since the last validation
         self.validated_at, self.saved_at, self.cost = 0.0, clock.seconds, 0.0
 
     def due(self) -> bool:
         """Whether to validate now: by steps where a run is counted in steps, else by time."""
         clock = self.clock
         if clock.steps is not None:
-            return clock.step % max(1, round(clock.steps / VALIDATIONS)) == 0 or clock.over
+            turn = self.validations * clock.step // clock.steps
+            return turn > self.validations * (clock.step - 1) // clock.steps
         assert clock.budget is not None, "a recipe has steps or a budget"
-        rest = max(clock.budget / VALIDATIONS, self.cost / SHARE)
+        rest = max(clock.budget / self.validations, self.cost / SHARE)
         # One that leaves no time for another would end the run early: the last one serves instead.
         room = clock.budget - clock.seconds > 2 * clock.reserve + clock.seconds_a_step
         return clock.over or (room and clock.seconds - self.validated_at >= rest)
@@ -237,13 +314,15 @@ class Journal:
         if self.monitor.pairs:
             self.held_out = self.monitor.l2(self.learner)
         self.refuse_divergence()
-        if self.held_out is None or self.held_out < self.best:
-            self.best = math.inf if self.held_out is None else self.held_out
+        better = self.held_out is None or self.held_out < self.best
+        if better or not self.clock.step:  # a run whose very first loss is infinite keeps them too
+            self.best = self.held_out if better and self.held_out is not None else math.inf
             self.best_step = self.clock.step
-            weights = self.learner.network.state_dict()
+            weights = self.learner.model.state_dict()
             about = {"step": self.best_step, "held_out": self.held_out}
             checkpoint.save_tensors(self.folder / checkpoint.WEIGHTS, weights, about)
         checkpoint.append_history(self.folder, self.line())
+        self.losses.clear()
         self.save()
         self.validated_at = self.clock.seconds
         self.cost = self.validated_at - began
@@ -258,7 +337,7 @@ class Journal:
                 float(weight.sum()) for weight in self.learner.network.state_dict().values()
             )
         if not math.isfinite(value) and self.clock.step:
-            raise InputError(
+            raise Diverged(
                 f"Training diverged: the {name} is {value} at step {self.clock.step}. Lower lr"
                 f" ({self.learner.lr:g} now) and train again; the weights of step"
                 f" {self.best_step} are kept."
@@ -273,18 +352,24 @@ class Journal:
             "best_step": self.best_step,
             "held_out": self.held_out,
         }
-        checkpoint.save_tensors(self.folder / checkpoint.STATE, self.learner.state(), about)
+        tensors = self.learner.state()
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        checkpoint.save_tensors(self.folder / checkpoint.STATE, tensors, about)
         self.saved_at = self.clock.seconds
 
     def restore(self, tensors: checkpoint.Tensors, about: Mapping[str, Any]) -> None:
+        learnt = dict(tensors)
+        losses = learnt.pop("losses", torch.zeros(0))
         try:
-            self.learner.restore(tensors)
+            self.learner.restore(learnt)
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
                 f"{self.folder / checkpoint.STATE} is the state of another network than"
                 f" {checkpoint.CARD} says: {str(error).splitlines()[-1].strip()}. Restore it from"
                 " a copy, or train again."
             ) from None
+        self.losses = list(losses.to(self.learner.device))
         self.best = math.inf if about["best"] is None else about["best"]
         self.best_step, self.held_out = about["best_step"], about["held_out"]
         self.validated_at = self.saved_at = self.clock.seconds
@@ -292,11 +377,15 @@ class Journal:
 
     def progress(self, *, validated: bool, batch: int = 1) -> Progress:
         seconds = self.clock.seconds_a_step
+        unit = self.monitor.unit if self.learner.loss.terms == ((1.0, "l2"),) else 1.0
+        mean = float(torch.stack(self.losses).mean()) * unit if validated and self.losses else None
         return Progress(
             step=self.clock.step,
+            epoch=self.clock.step / self.clock.epoch,
+            mean_loss=mean,
             seconds=self.clock.seconds,
             used=self.clock.used,
-            loss=None if self.loss is None else float(self.loss) * self.monitor.unit,
+            loss=None if self.loss is None else float(self.loss) * unit,
             held_out=self.held_out,
             gain_db=None if self.held_out is None else self.monitor.gain(self.held_out),
             best_step=self.best_step,
@@ -307,13 +396,24 @@ class Journal:
 
     def line(self) -> dict[str, Any]:
         """A line of the history."""
-        names = ("step", "seconds", "used", "loss", "held_out", "gain_db", "best_step")
+        names = (
+            "step", "epoch", "seconds", "used", "loss", "mean_loss", "held_out", "gain_db",
+            "best_step",
+        )  # fmt: skip
         whole = asdict(self.progress(validated=True))
-        return {name: whole[name] for name in names}
+        return {name: whole[name] for name in names} | self.scored()
+
+    def scored(self) -> dict[str, Any]:
+        """What `score` says of the model as it is now, outside the run's time."""
+        if self.score is None:
+            return {}
+        with self.clock.paused():
+            model = copy.deepcopy(self.learner.model)
+            return {"scores": dict(self.score(Denoiser(model, self.card, self.learner.device)))}
 
 
 def train(  # noqa: PLR0913  the whole road in one call; all but the data are named
-    source: Given,
+    source: Given | Source,
     source2: Given | None = None,
     *,
     out: str | Path | None = None,
@@ -324,13 +424,15 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     resume: bool = False,
     watch: Watch | None = None,
     tell: Tell | None = None,
+    score: Score | None = None,
 ) -> Denoiser:
     """Train on all pairs that `source` holds and return the best denoiser that was met.
 
-    `source`, `source2`: folders, files or arrays, as `sources.open_source` reads them. `out`: the
-    model folder; without it nothing is left on the disk. `resume`: continue the run in `out` from
-    its last state. `watch(progress)` sees every step and may return True to stop; `tell(text)` gets
-    what was understood.
+    `source`, `source2`: folders, files or arrays, as `sources.open_source` reads them, or what it
+    returned. `out`: the model folder; without it nothing is left on the disk. `resume`: continue
+    the run in `out` from its last state. `watch(progress)` sees every step and may return True to
+    stop; `tell(text)` gets what was understood; `score(denoiser)` is asked at each validation,
+    outside the run's time, for values to note in the history.
 
     Raises InputError for data, recipes and folders that cannot work, naming what to change.
     """
@@ -340,7 +442,7 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
         with tempfile.TemporaryDirectory() as nowhere:
             return train(
                 source, source2, out=Path(nowhere), recipe=recipe, device=device,
-                frames=frames, pattern=pattern, watch=watch, tell=tell,
+                frames=frames, pattern=pattern, watch=watch, tell=tell, score=score,
             )  # fmt: skip
     folder, device, tell = Path(out), torch.device(device), tell or (lambda text: None)
     stored = checkpoint.read_card(folder) if resume else None
@@ -349,16 +451,27 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     else:
         checkpoint.sweep(folder)
     wanted = recipe or (stored.recipe if stored else Recipe())
-    shots = open_source(
-        source, source2, frames=frames, pattern=pattern,
-        noise=wanted.noise, fresh_noise=wanted.fresh_noise, seed=wanted.seed,
-    )  # fmt: skip
+    if isinstance(source, Source):
+        shots = source
+    else:
+        shots = open_source(
+            source, source2, frames=frames, pattern=pattern, noise=wanted.noise,
+            fresh_noise=wanted.fresh_noise, seed=wanted.seed, shots=wanted.shots,
+            keep_clean=wanted.target == "clean",
+        )  # fmt: skip
     for line in shots.lines():
         tell(line)
+    if wanted.target == "others" and any(scene.frames for scene in shots.scenes):
+        raise InputError(
+            "target=others is the mean of all other shots, and of frames only neighbours show the"
+            " same scene. Leave target out."
+        )
     kept, spared = split(shots, wanted.holdout, wanted.seed)
     tell(told_held_out(spared, wanted.holdout))
     crop = crop_for(kept, wanted.crop)
     wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
+    crops = torch.zeros(2, 1, 1, crop, crop)
+    Loss.of(wanted.loss)(crops[0], crops[1], 0.0)  # refuses crops that it cannot compare
     tell(f"Recipe: {wanted.sentence()}")
     card = stored or new_card(shots, kept, spared, wanted, device)
     if stored:
@@ -366,7 +479,7 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     else:
         checkpoint.create(folder)
         checkpoint.write_card(folder, card)
-    run(folder, card, kept, spared, device, watch, tell)
+    run(folder, card, kept, spared, device, watch, tell, score)
     denoiser = Denoiser.load(folder, device)
     denoiser.example = middle((spared or kept)[0], wanted, 0)[0]
     return denoiser
@@ -380,23 +493,25 @@ def run(
     device: torch.device,
     watch: Watch | None,
     tell: Tell,
+    score: Score | None,
 ) -> None:
     """From the beginning, or from the state that is there, to the end of the recipe."""
     recipe = card.recipe
     learner = AutogradLearner(recipe, card.planes, device)
     pairs = Pairs(kept, recipe, card.scale, device)
+    epoch = len(pairs) / pairs.count
     monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale)
     if (folder / checkpoint.STATE).exists():
         tensors, about = checkpoint.load_tensors(folder / checkpoint.STATE)
         with checkpoint.legible(folder / checkpoint.STATE):
-            clock = Clock(recipe, about["step"], about["seconds"], about["reserve"])
-        journal = Journal(folder, learner, clock, monitor)
+            clock = Clock(recipe, about["step"], about["seconds"], about["reserve"], epoch)
+        journal = Journal(folder, card, learner, clock, monitor, score)
         journal.restore(tensors, about)
         tell(f"Continuing from step {clock.step}.")
     else:
         checkpoint.trim_history(folder, -1)
-        clock = Clock(recipe)
-        journal = Journal(folder, learner, clock, monitor)
+        clock = Clock(recipe, epoch=epoch)
+        journal = Journal(folder, card, learner, clock, monitor, score)
         journal.validate()
 
     # Another thread count rounds otherwise, so a run counted in steps keeps the one that it has.
@@ -406,6 +521,7 @@ def run(
         if threads:
             threads.stepped()
         journal.loss = loss
+        journal.losses.append(loss)
         validated = journal.due()
         if validated:
             journal.validate()
@@ -468,12 +584,14 @@ def new_card(
     pictures = [shot for scene in kept for shot in scene.shots]
     full = images.full_scale(pictures[0].dtype)
     scale = Scale() if shots.synthetic else scale_of(pictures, full)
+    plain = recipe.engine == "plain"
+    precision = "float32" if plain else hardware.resolve(recipe.precision, device)
     provenance = {
         "noisepair": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": shots.summary() | {"held_out": [scene.name for scene in spared]},
         "machine": hardware.describe(device),
-        "precision": hardware.resolve(recipe.precision, device),
+        "precision": precision,
     }
     return Card(recipe, kept[0].shots[0].shape[-1], scale, provenance)
 

@@ -41,9 +41,38 @@ COMMANDS = {
 
         Pictures pair by file name and are scored whole: no crop, no clamping, no rounding beyond
         what the files hold. PSNR is given per image (each picture's, then the mean) and pooled (of
-        the error over all pixels); the two differ, and papers mix them.""",
+        the error over all pixels); the two differ, and papers mix them. One file with both sides,
+        such as the EE-559 course's val_data.pkl, needs neither --noisy nor --clean.""",
         """noisepair evaluate --noisy noisy --clean clean --denoised denoised --out report
-        noisepair evaluate --noisy noisy --clean clean --model model --json""",
+        noisepair evaluate --noisy noisy --clean clean --model model --json
+        noisepair evaluate val_data.pkl --model model --out report""",
+    ),
+    "study": (
+        "studying",
+        """Answer a question by runs: every setting of a study file, over seeds, scored alike.
+
+        A study is a TOML file: a question, the data, a base recipe and the lines to vary. Stopped,
+        it goes on where it was; finished, only its tables, figures and page are written again.""",
+        """noisepair study losses.toml
+        noisepair study losses.toml --data pictures --scale 0.1 --seeds 1
+        noisepair study losses.toml --out losses --jobs 4 --json""",
+    ),
+    "course": (
+        "course",
+        """Write a submission for the EE-559 course (EPFL): Miniproject_1, with its weights.
+
+        The folder has the course's interface, class Model with load_pretrained_model, train and
+        predict; it needs noisepair where it is graded. --data trains a model first, as
+        `noisepair train` does.""",
+        """noisepair course submission --model model
+        noisepair course submission --data train_data.pkl --budget 10m""",
+    ),
+    "info": (
+        "info",
+        "Say what a model is and comes from, or what a network, a loss or a noise is.",
+        """noisepair info
+        noisepair info model
+        noisepair info noise2noise --planes 1 --json""",
     ),
     "demo": (
         "demo",
@@ -59,6 +88,7 @@ app = App(
     help_epilogue="Each command has a --help with examples. Start with: noisepair demo",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # main says that it was stopped
 )
 for name, (module, text, examples) in COMMANDS.items():
     app.command(

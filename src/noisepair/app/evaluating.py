@@ -1,6 +1,9 @@
 """`noisepair evaluate`: scores against clean pictures, for people, for programs and as a page."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from ..denoise import Denoiser
 from ..errors import InputError
@@ -13,12 +16,15 @@ from .report import write_evaluation
 STANDARD = Options()
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  a command has as many options as it has
+    val: Path | None = None,
+    /,
     *,
-    noisy: str,
-    clean: str,
+    noisy: str | None = None,
+    clean: str | None = None,
     model: Path | None = None,
     denoised: str | None = None,
+    average: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     data_range: float | None = None,
     options: Options = STANDARD,
@@ -27,6 +33,9 @@ def evaluate(
 
     Parameters
     ----------
+    val
+        One file with noisy and clean pictures, instead of --noisy and --clean: the course's
+        val_data.pkl, or an .npz of two arrays called noisy and clean.
     noisy
         Folder of noisy pictures.
     clean
@@ -35,6 +44,8 @@ def evaluate(
         A model to denoise the noisy pictures with, instead of --denoised.
     denoised
         Folder of denoised pictures with the same file names.
+    average
+        With --model: the mean over all eight flips and quarter turns of each picture.
     out
         Folder for report.html, scores.csv, a box plot, and a gallery of worst, median and best.
     data_range
@@ -43,20 +54,38 @@ def evaluate(
     """
     if model and denoised:
         raise InputError("--model and --denoised both say what is denoised. Give one of them.")
-    denoiser = Denoiser.load(model, options.torch_device()) if model else denoised
+    before = one_source(val, noisy, clean)
+    if average and not model:
+        raise InputError("--average is how a model denoises, and there is none. Give --model.")
+    device = options.torch_device()
+    denoiser = Denoiser.load(model, device, average=average) if model else denoised
     with progress(options, 1) as show:
         scores = score(
-            noisy, clean, denoiser, data_range=data_range, watch=lambda done, of: show(done / of)
+            before, clean, denoiser, data_range=data_range, watch=lambda done, of: show(done / of)
         )
     options.say(*(f"{name}: {reason}" for name, reason in scores.failed.items()))
     plain = scores.as_json()
     lines = table(scores)
     if out:
-        page = write_evaluation(out, scores, examples(scores, noisy, clean, denoiser))
+        page = write_evaluation(out, scores, examples(scores, before, clean, denoiser))
         lines += f"\nThe report is {page}."
         plain["report"] = str(page)
     options.result(lines, plain)
     return 2 if scores.failed else 0
+
+
+def one_source(val: Path | None, noisy: str | None, clean: str | None) -> str | Path:
+    """The one file with both sides, or the noisy pictures where the clean ones are named too."""
+    if val is not None and noisy is None and clean is None:
+        return val
+    if val is None and noisy is not None and clean is not None:
+        return noisy
+    given = {"VAL": val, "--noisy": noisy, "--clean": clean}
+    came = ", ".join(name for name, value in given.items() if value is not None) or "nothing"
+    raise InputError(
+        f"What is to be scored was given as {came}. Give VAL, one file with noisy and clean"
+        " pictures, or both --noisy and --clean, but not all three."
+    )
 
 
 def table(scores: Evaluation) -> str:

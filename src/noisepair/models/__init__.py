@@ -7,15 +7,29 @@ same shape and says what tiling must know of it:
     radius     pixels to each side that one output pixel can depend on
     multiple   a tile must begin at a multiple of this, or pooling would see another grid
     bytes_a_pixel   memory at the peak for each pixel of a picture, in float32
+
+and the `slope` of its activations below zero, which decides how its weights should begin.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+from .dncnn import DnCNN
+from .ffdnet import FFDNet
 from .scale import Scale, scale_of
-from .unet import NOISE2NOISE, UNet, UNetModule
+from .unet import NOISE2NOISE, UNet, UNetModule, plainly
 
-Network = UNet  # the union of all settings; each names itself by its `kind`
-NETWORKS: dict[str, type[Network]] = {"unet": UNet}
+Network = UNet | DnCNN | FFDNet  # the settings; each names itself by its `kind`
+NETWORKS: dict[str, type[Network]] = {"unet": UNet, "dncnn": DnCNN, "ffdnet": FFDNet}
+
+# Networks that have a name: a recipe may give one of these in place of a kind and its settings.
+PRESETS: Mapping[str, Network] = {
+    "noise2noise": NOISE2NOISE,
+    "encoder-decoder": replace(NOISE2NOISE, slope=0.0),
+    "small-unet": UNet(channels=(16, 32, 64), head=(16,), slope=0.0, residual=False),
+    "autoencoder": replace(NOISE2NOISE, skips=False),
+}
 
 
 @runtime_checkable
@@ -30,10 +44,14 @@ class Tileable(Protocol):
 __all__ = [
     "NETWORKS",
     "NOISE2NOISE",
+    "PRESETS",
+    "DnCNN",
+    "FFDNet",
     "Network",
     "Scale",
     "Tileable",
     "UNet",
     "UNetModule",
+    "plainly",
     "scale_of",
 ]

@@ -11,16 +11,27 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..noise import Noise
-from ._arrays import from_arrays
+from ._arrays import from_arrays, noisy_and_clean
 from ._check import checked
-from ._noise import read_clean, spoil, two_shots
+from ._noise import made_shots, read_clean, spoil, two_shots, unspoilt
 from ._paths import from_paths
 from ._scene import Given, Scene, Shot, Source, split
 
-__all__ = ["Given", "Scene", "Shot", "Source", "open_source", "split", "two_shots"]
+__all__ = [
+    "Given",
+    "Scene",
+    "Shot",
+    "Source",
+    "made_shots",
+    "noisy_and_clean",
+    "open_source",
+    "read_clean",
+    "split",
+    "two_shots",
+]
 
 
-def open_source(
+def open_source(  # noqa: PLR0913  every way to say what is there; all but the data are named
     source: Given,
     source2: Given | None = None,
     *,
@@ -29,12 +40,15 @@ def open_source(
     noise: Noise | None = None,
     fresh_noise: bool = False,
     seed: int = 0,
+    shots: int = 2,
+    keep_clean: bool = False,
 ) -> Source:
     """Find and read all shots; say how they were understood; refuse what cannot teach anything.
 
     `frames`: neighbours in a sequence show the same scene. `pattern`: how file names pair, as in
-    `{scene}_{shot}.png`. `noise`: the pictures are clean, make two noisy shots of each, drawn once
-    from `seed` (with `fresh_noise`, hand on the clean pictures: noise is drawn at each step).
+    `{scene}_{shot}.png`. `noise`: the pictures are clean, make noisy `shots` of each, drawn once
+    from `seed` (with `fresh_noise`, hand on the clean pictures: noise is drawn at each step), and
+    with `keep_clean` keep the clean picture beside them.
 
     Raises InputError, naming files, for: nothing there, sizes, types or counts that differ within a
     scene, one shot alone, identical shots, constant pictures, NaN or infinity, too little memory.
@@ -45,7 +59,10 @@ def open_source(
                 "--noise makes both shots from clean pictures. Give one folder of clean pictures,"
                 " without a second source, --frames or --pattern."
             )
-        return spoil(read_clean(source), noise, fresh=fresh_noise, seed=seed)
+        clean = read_clean(source)
+        if fresh_noise:
+            return unspoilt(clean, noise)
+        return spoil(clean, noise, seed=seed, shots=shots, keep=keep_clean)
     if isinstance(source, str | Path):
         found = from_paths(Path(source), as_path(source2), frames=frames, pattern=pattern)
     elif isinstance(source2, str | Path):

@@ -17,6 +17,7 @@ from ._read import storable
 from ._scene import Scene, Shot, Source
 
 COURSE = (".pkl", ".pt", ".pth")
+SIDES: tuple[tuple[str, ...], ...] = (("noisy", "clean"), ("val_noisy", "val_clean"))  # in an .npz
 UNREADABLE = (  # what the readers of tensors, arrays and archives raise at damaged files
     OSError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
     UnpicklingError, zipfile.BadZipFile, zlib.error, SyntaxError, tokenize.TokenError, struct.error,
@@ -112,6 +113,36 @@ def stacked(arrays: Sequence[Shot], understood: str) -> Source:
 
 def course(path: Path) -> Source:
     """The EE-559 file: a tuple of two uint8 tensors (scenes, 3, 32, 32), two shots of each."""
+    arrays = tensors(path)
+    return stacked([storable(with_planes(array)) for array in arrays], f"tensors in {path.name}")
+
+
+def noisy_and_clean(path: Path) -> tuple[Shot, Shot]:
+    """Both sides of one file, (pictures, H, W, planes) in the type that they have there.
+
+    The course's val_data.pkl is a tuple of tensors, the noisy ones first; in an .npz names tell.
+    """
+    kind, held, names = path.suffix.lower(), dict[str, np.ndarray](), SIDES
+    if path.is_file() and kind in COURSE:
+        held = {f"tensor {n}": tensor for n, tensor in enumerate(tensors(path), start=1)}
+        names = (tuple(held),)
+    elif path.is_file() and kind == ".npz":
+        held = load_arrays(path)
+    pair = next((pair for pair in names if held.keys() >= set(pair) and len(pair) == 2), None)
+    if pair is None:
+        found = f"holds {', '.join(held)}" if held else "is not a file of tensors or arrays"
+        raise InputError(
+            f"{path} {found}. Accepted are the course's val_data.pkl, a tuple of two tensors"
+            " (noisy, clean), and an .npz of two arrays, noisy and clean. Where both have files or"
+            " folders of their own, give both."
+        )
+    holding([held[name] for name in pair])
+    noisy, clean = (with_planes(held[name]) for name in pair)
+    return noisy, clean
+
+
+def tensors(path: Path) -> list[np.ndarray]:
+    """The two or more tensors of a file. It is a pickle, and nothing in it may run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a pickle is of an unknown kind: it is refused
@@ -130,4 +161,4 @@ def course(path: Path) -> Source:
             " (pictures, planes, rows, columns)."
         )
     holding(arrays)
-    return stacked([storable(with_planes(array)) for array in arrays], f"tensors in {path.name}")
+    return arrays

@@ -9,7 +9,7 @@ import torch
 
 from .. import images
 from ..errors import InputError
-from ..noise import Noise, generator
+from ..noise import Noise, Sequence, generator
 from ._arrays import holding, with_planes
 from ._check import checked
 from ._read import read_all, storable
@@ -32,8 +32,30 @@ def read_clean(source: Given) -> Source:
     return checked(Source(scenes, "clean pictures", kind=kind, synthetic=True))
 
 
-def spoil(source: Source, noise: Noise, *, fresh: bool, seed: int) -> Source:
-    """Two noisy shots of each clean picture, drawn once: figures from them are honest."""
+def spoil(source: Source, noise: Noise, *, seed: int, shots: int = 2, keep: bool = False) -> Source:
+    """Noisy shots of each clean picture, drawn once: figures from them are honest.
+
+    `keep`: hold the clean picture too, as the noise understands it.
+    """
+    in_units(source)
+    scenes = []
+    for n, scene in enumerate(source.scenes):
+        made = made_shots(scene.shots[0], noise, seed, n, shots)
+        clean = as_clean(scene.shots[0], noise) if keep else None
+        scenes.append(replace(scene, shots=made, labels=scene.labels * shots, clean=clean))
+    number = {2: "two"}.get(shots, str(shots))
+    understood = f"clean pictures, {told(noise)} drawn once for {number} shots"
+    return replace(source, scenes=tuple(scenes), understood=understood)
+
+
+def unspoilt(source: Source, noise: Noise) -> Source:
+    """The clean pictures, for noise that is drawn in training."""
+    in_units(source)
+    return replace(source, understood=f"clean pictures, {told(noise)} drawn anew at each step")
+
+
+def in_units(source: Source) -> None:
+    """Refuse values that are not in picture units."""
     for scene in source.scenes:
         highest = float(images.to_unit(scene.shots[0]).max())
         if highest > 1.001:
@@ -41,25 +63,42 @@ def spoil(source: Source, noise: Noise, *, fresh: bool, seed: int) -> Source:
                 f"{scene.name} holds values up to {highest:g}, and noise is made in picture units,"
                 " 0 to 1. Divide floating-point pictures by their full scale first."
             )
-    if fresh:
-        return replace(source, understood=f"clean pictures, {told(noise)} drawn anew at each step")
-    scenes = tuple(
-        replace(scene, shots=two_shots(scene.shots[0], noise, seed, n), labels=scene.labels * 2)
-        for n, scene in enumerate(source.scenes)
-    )
-    return replace(
-        source, scenes=scenes, understood=f"clean pictures, {told(noise)} drawn once for two shots"
-    )
 
 
 def told(noise: Noise) -> str:
-    """The noise in words: its kind and settings."""
+    """The noise in words: its kind and settings, step by step."""
+    if isinstance(noise, Sequence):
+        return ", then ".join(told(step) for step in noise.steps)
     settings = {name: value for name, value in vars(noise).items() if name != "kind"}
-    return f"{noise.kind} noise ({', '.join(f'{k} {v:.4g}' for k, v in settings.items())})"
+    return f"{noise.kind} noise ({', '.join(f'{k} {in_words(v)}' for k, v in settings.items())})"
+
+
+def in_words(value: int | float | tuple[float, ...]) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return " to ".join(f"{one:.4g}" for one in values)
+
+
+def made_shots(
+    clean: Shot, noise: Noise, seed: int, number: int, count: int = 2
+) -> tuple[Shot, ...]:
+    """Noise that depends on the seed and the picture's place alone; values in picture units."""
+    height, width = clean.shape[-3:-1]
+    if min(height, width) < noise.shrinks:
+        raise InputError(
+            f"A clean picture is {width}×{height} pixels, and the noise makes one pixel of every"
+            f" {noise.shrinks}×{noise.shrinks}. Give larger pictures, or a noise with smaller"
+            " cells: noise.cell of kind point."
+        )
+    rng = generator(seed, 3, number)
+    unit = torch.from_numpy(images.to_unit(clean))
+    return tuple(noise(unit, rng).numpy() for _ in range(count))
 
 
 def two_shots(clean: Shot, noise: Noise, seed: int, number: int) -> tuple[Shot, Shot]:
-    """Noise that depends on the seed and the picture's place alone; values in picture units."""
-    rng = generator(seed, 3, number)
-    unit = torch.from_numpy(images.to_unit(clean))
-    return noise(unit, rng).numpy(), noise(unit, rng).numpy()
+    one, two = made_shots(clean, noise, seed, number)
+    return one, two
+
+
+def as_clean(clean: Shot, noise: Noise) -> Shot:
+    """What the shots are noisy versions of, in picture units."""
+    return noise.clean(torch.from_numpy(images.to_unit(clean))).numpy()

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ class Scene:
     shots: tuple[Shot, ...]
     labels: tuple[str, ...]
     frames: bool = False  # a sequence: only neighbours are pairs
+    clean: Shot | None = None  # what made shots were made of, where it is to be the target
 
     @property
     def pairs(self) -> int:
@@ -72,8 +74,13 @@ class Source:
             "dtype": self.kind,
             "synthetic": self.synthetic,
             "notes": list(self.notes),
-            "digest": digest(shot for scene in self.scenes for shot in scene.shots),
+            "digest": self.digest,
         }
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells whether shots are these shots; found once, since it reads them all."""
+        return digest(shot for scene in self.scenes for shot in scene.shots)
 
 
 def shorten(labels: Sequence[str], most: int = 4) -> list[str]:
