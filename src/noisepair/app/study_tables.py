@@ -104,7 +104,7 @@ def notes(outcome: Outcome) -> list[str]:
     """What the columns mean."""
     under = [
         "± is the standard deviation over seeds; of a difference, taken seed by seed, its standard"
-        " error. Within the spread: less than two of them."
+        " error. Within the spread: what seeds alone can explain (Student, 95 %)."
     ]
     if any(len(row.values) == 1 for row in outcome.rows()):
         under.append(ANECDOTE)
