@@ -480,6 +480,40 @@ def test_bfloat16_costs_an_8_bit_picture_next_to_nothing():
     assert (difference != 0).any(), "control: it was another precision"
 
 
+# — the mean over flips and turns —
+
+
+def averaging(network, planes=1):
+    card = Card(Recipe(steps=1, precision="float32"), planes, Scale(), {})
+    return Denoiser(network, card, average=True)
+
+
+def test_the_mean_over_flips_and_turns_is_the_one_made_by_hand():
+    network = unet(planes=3)
+    noisy, one = picture((20, 28, 3), "float32"), made(network, planes=3)
+    total = np.zeros(noisy.shape)
+    for way in range(4):
+        for flip in (False, True):
+            turned = np.rot90(noisy[:, ::-1] if flip else noisy, way)
+            back = np.rot90(one(turned.copy(), channel_axis=-1), -way)
+            total += back[:, ::-1] if flip else back
+    mean = averaging(network, planes=3)(noisy, channel_axis=-1)
+    np.testing.assert_allclose(mean, total / 8, atol=1e-6)
+    assert np.abs(mean - one(noisy, channel_axis=-1)).max() > 1e-3, "control: it is not one of them"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_mean_turns_with_its_picture_and_keeps_its_type(dtype):
+    noisy, denoise = picture((32, 48), dtype), averaging(unet())
+    turned = denoise(np.rot90(noisy).copy())
+    assert turned.dtype == noisy.dtype
+    if noisy.dtype.kind == "f":
+        np.testing.assert_allclose(turned, np.rot90(denoise(noisy)), rtol=0, atol=2e-2)
+    else:
+        step = np.abs(turned.astype(float) - np.rot90(denoise(noisy)).astype(float))
+        assert step.max() <= 1 + 1e-4 * np.abs(noisy.astype(float)).max()
+
+
 # — one folder, one denoiser —
 
 

@@ -457,3 +457,14 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(pairs, tmp_path):
     assert "Go on with" in rest
     assert "--resume" in rest
     assert "Traceback" not in rest
+
+
+def test_an_average_over_turns_is_another_picture_and_needs_a_model(pairs, model, capsys, tmp_path):
+    for name, more in (("one", []), ("mean", ["--average"])):
+        words = ["denoise", pairs / "a", "--model", model, "--out", tmp_path / name, *more]
+        assert run(capsys, *words)[0] == 0
+    one, mean = ((tmp_path / name / "s0.png").read_bytes() for name in ("one", "mean"))
+    assert one != mean
+    sides = ["--noisy", pairs / "a", "--clean", pairs / "b"]
+    said = refused(capsys, "evaluate", *sides, "--denoised", pairs / "b", "--average")
+    assert "--average is how a model denoises, and there is none" in said

@@ -173,7 +173,7 @@ class Bench:
         found = {}
         for name, test in self.tests(denoiser.card.recipe).items():
             after = test.errors(denoised(denoiser, test.noisy))
-            each = [metrics.psnr_from_mse(error, 1.0) for error in after]
+            each = [round(metrics.psnr_from_mse(error, 1.0), 2) for error in after]
             found[name] = {**psnrs(after), "noisy": psnrs(test.errors(test.noisy)), "each": each}
         return found
 
