@@ -1,6 +1,5 @@
 """`noisepair study`: run what a study still lacks, show how it goes, leave tables and a page."""
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..study import Bench, Outcome, Row, Run, State, Study, run_study
+from ..study import Outcome, Row, Run, State, Study, bench_of, run_study
 from . import study_tables
 from .console import Options, span
 from .sheets import as_text, said
@@ -77,7 +76,7 @@ def study(
     count = len(outcome.settings) * (seeds or asked.page.seeds)
     given = {"out": out, "scale": scale, "seeds": seeds, "data": data}
     told = Asked(count, command(file, given))
-    bench = Bench(asked.page.data, places(asked, roots), device)
+    bench = bench_of(asked, roots, str(device))
     written = write_study(place, outcome, bench, told, options.say)
     options.result(
         ended(outcome, written.page), as_json(outcome, written, told) | {"complete": not stopped}
@@ -98,12 +97,6 @@ def refuse_useless(scale: float, jobs: int, seeds: int | None, data: Path | None
             raise InputError(f"--{name} {value} would run nothing. Give 1 or more.")
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is no folder. Name the one that holds the study's data.")
-
-
-def places(asked: Study, roots: list[Path]) -> tuple[Path, ...]:
-    """Where run_study looks for data."""
-    given = os.environ.get("NOISEPAIR_DATA")
-    return (*roots, asked.path.parent, *([Path(given)] if given is not None else []))
 
 
 def command(file: Path, given: Mapping[str, object]) -> str:

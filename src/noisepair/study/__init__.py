@@ -36,7 +36,7 @@ from ._outcome import Difference, Outcome, Row, Run
 
 __all__ = [
     "BASE", "LOSSES", "SCORES", "Bench", "Data", "Difference", "Outcome", "Page", "Row", "Run",
-    "Setting", "State", "Study", "Test", "psnrs", "run_study",
+    "Setting", "State", "Study", "Test", "bench_of", "psnrs", "run_study",
 ]  # fmt: skip
 
 IDENTITY, RESULTS, RUNS, LOCK = "study.json", "results.jsonl", "runs", ".lock"
@@ -83,11 +83,7 @@ def run_study(
     Raises InputError, before anything runs, for data that are not there, a folder of another study,
     and one that another study is being run into.
     """
-    places = [*roots, study.path.parent]
-    if (given := os.environ.get("NOISEPAIR_DATA")) is not None:
-        places.append(Path(given))
-    often = MANY if study.page.along else FEW
-    bench = Bench(study.page.data, tuple(places), torch.device(device), often)
+    bench = bench_of(study, roots, device)
     bench.refuse_missing()
     with claimed(out, study):
         ledger = Ledger(study, bench, out, range(seeds or study.page.seeds), watch)
@@ -104,6 +100,15 @@ def run_study(
                 except StopIteration:
                     break
         return ledger.outcome()
+
+
+def bench_of(study: Study, roots: Sequence[Path], device: str) -> Bench:
+    """The bench of a study: where its data may be, and how often it looks at how many pictures."""
+    places = [*roots, study.path.parent]
+    if (given := os.environ.get("NOISEPAIR_DATA")) is not None:
+        places.append(Path(given))
+    often = MANY if study.page.along else FEW
+    return Bench(study.page.data, tuple(places), torch.device(device), often)
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ class Bench:
         self.data, self.roots, self.device, self.often = data, roots, device, often
         self.open = lru_cache(2)(self.read_train)
         self.digest = lru_cache(None)(lambda *given: self.open(*given).digest)
-        self.tests_of = lru_cache(4)(self.read_tests)
+        self.tests_of = lru_cache(2)(self.read_tests)
 
     def path(self, given: str) -> Path:
         """The first place where `given` is."""
