@@ -1295,3 +1295,9 @@ def test_from_the_command_to_the_loss_is_four_files():
     assert learner.loss.terms == ((1.0, "l2"),)
     assert losses.LOSSES["l2"].function is losses.l2
     assert inspect.getsourcefile(inspect.unwrap(losses.l2)) == str(SRC / "losses.py")
+
+
+def test_the_others_of_two_shots_are_one_and_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no scene has more than two"):
+        train(*shots(), out=tmp_path / "m", recipe=recipe(target="others"))
+    assert not (tmp_path / "m").exists()

@@ -468,6 +468,11 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
         )
     kept, spared = split(shots, wanted.holdout, wanted.seed)
     tell(told_held_out(spared, wanted.holdout))
+    if wanted.target == "others" and max(len(scene.shots) for scene in kept) < 3:
+        raise InputError(
+            "target=others is the mean of all other shots, and no scene has more than two. Give"
+            " three or more shots of a scene, or leave target out."
+        )
     crop = crop_for(kept, wanted.crop)
     wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
     crops = torch.zeros(2, 1, 1, crop, crop)

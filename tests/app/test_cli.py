@@ -468,3 +468,17 @@ def test_an_average_over_turns_is_another_picture_and_needs_a_model(pairs, model
     sides = ["--noisy", pairs / "a", "--clean", pairs / "b"]
     said = refused(capsys, "evaluate", *sides, "--denoised", pairs / "b", "--average")
     assert "--average is how a model denoises, and there is none" in said
+
+
+def test_a_reader_who_has_enough_ends_the_command_quietly():
+    words = f"{sys.executable} -m noisepair info | true"
+    ended = subprocess.run(words, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
+
+
+def test_noise_with_a_mean_is_given_no_gain(pairs, capsys, tmp_path):
+    words = ["--noise", "impulse", "--loss", "l0", "--steps", "2", *TINY]
+    code, out, _ = run(capsys, "train", pairs / "clean", "--out", tmp_path / "m", *words)
+    assert code == 0
+    assert "No gain is estimated: impulse noise is not zero-mean." in out

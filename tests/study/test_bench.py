@@ -241,3 +241,10 @@ def test_a_damaged_result_is_said(folder, bench, recipe):
     (folder / "run" / SCORES).write_text("{")
     with pytest.raises(InputError, match=r"scores\.json is damaged"):
         bench.run(recipe, folder / "run")
+
+
+def test_a_test_whose_sides_are_of_other_pictures_is_refused_before_any_run(folder, recipe):
+    both = np.load(folder / "test.npz")
+    np.savez(folder / "test.npz", noisy=both["noisy"][:2], clean=both["clean"])
+    with pytest.raises(InputError, match=r"noisy pictures \(2, 24, 24, 1\) .* as many of one size"):
+        Bench(Data(**DATA), (folder,), CPU).tests(recipe)

@@ -5,6 +5,7 @@ Commands are imported when they are called: `noisepair --help` needs neither tor
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -107,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = app(tokens, exit_on_error=False, print_error=False)
     except (InputError, CycloptsError) as error:
         return refuse(str(error), tokens)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("noisepair: stopped.", file=sys.stderr)
         return 130

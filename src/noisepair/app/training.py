@@ -122,7 +122,10 @@ def told(denoiser: "Denoiser", out: Path, page: Path) -> str:
     """The end of a run, for a person."""
     came = denoiser.card.provenance["result"]
     lines = [f"{came['steps']} steps in {span(came['seconds'])}. The model is {out}."]
-    if came["gain_db"] is not None:
+    noise = denoiser.card.recipe.noise
+    if noise is not None and not noise.zero_mean:
+        lines.append(f"No gain is estimated: {noise.kind} noise is not zero-mean.")
+    elif came["gain_db"] is not None:
         lines.append(
             f"Best at step {came['best_step']}: about {came['gain_db']:+.1f} dB PSNR on held-out"
             " scenes, estimated from their noisy shots (equal, independent, zero-mean noise)."

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,9 @@ class Ledger:
         self.said = 0.0
 
     def add(self, settings: Sequence[Setting]) -> None:
-        """Find out what these settings need, and what of it is there."""
+        """Find out what these settings need, and what of it is there; data are read first."""
+        if settings:
+            self.bench.tests(self.study.recipe(settings[0]))
         for setting in settings:
             if setting.name in self.jobs:
                 continue
@@ -264,7 +267,13 @@ def elsewhere(ledger: Ledger, jobs: Sequence[Job], pool: ProcessPoolExecutor, co
             busy[pool.submit(in_worker, job)] = job
         finished, _ = wait(busy, timeout=1, return_when=FIRST_COMPLETED)
         for future in finished:
-            ledger.finish(busy.pop(future), future.result())
+            try:
+                ledger.finish(busy.pop(future), future.result())
+            except BrokenProcessPool:
+                raise InputError(
+                    "A run was ended from outside, for want of memory perhaps. What was finished is"
+                    " kept: give the same command again, with fewer --jobs."
+                ) from None
         for job in busy.values():
             history = checkpoint.read_history(job.folder)
             ledger.running[job.folder] = history[-1]["used"] if history else 0.0

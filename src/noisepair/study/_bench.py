@@ -117,7 +117,9 @@ class Bench:
         for name, given in self.data.test.items():
             path = self.path(given)
             if noise is None:
-                found[name] = Test(*(tuple(side) for side in noisy_and_clean(path)))
+                noisy_side, clean_side = noisy_and_clean(path)
+                refuse_unlike(path, noisy_side, clean_side)
+                found[name] = Test(tuple(noisy_side), tuple(clean_side))
                 continue
             pictures = [scene.shots[0][0][None] for scene in read_clean(path).scenes]
             noisy = [made_shots(p, noise, TEST_SEED, n, 1)[0][0] for n, p in enumerate(pictures)]
@@ -176,6 +178,15 @@ class Bench:
             each = [round(metrics.psnr_from_mse(error, 1.0), 2) for error in after]
             found[name] = {**psnrs(after), "noisy": psnrs(test.errors(test.noisy)), "each": each}
         return found
+
+
+def refuse_unlike(path: Path, noisy: np.ndarray, clean: np.ndarray) -> None:
+    """A test whose two sides are not of the same pictures."""
+    if noisy.shape != clean.shape or noisy.dtype != clean.dtype:
+        raise InputError(
+            f"The test {path} holds noisy pictures {noisy.shape} {noisy.dtype} and clean ones"
+            f" {clean.shape} {clean.dtype}. Give as many of one size and type on both sides."
+        )
 
 
 def denoised(denoiser: Denoiser, noisy: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
