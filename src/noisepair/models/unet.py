@@ -57,7 +57,7 @@ class UNet:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """share of whole channels that is dropped after each convolution in training"""
     slope: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """of the activation below zero; 0 is ReLU, with which short runs may die (docs/results.md)"""
+    """of the activation below zero; 0 is ReLU, with which short runs may die"""
     output: Literal["linear", "leaky", "sigmoid"] = "linear"
     """what follows the last convolution: nothing, LeakyReLU(0.1) or a sigmoid"""
     residual: bool = True
