@@ -17,7 +17,7 @@ from noisepair.checkpoint import Card
 from noisepair.denoise import Denoiser, Window, areas, cuts, in_tiles
 from noisepair.errors import InputError
 from noisepair.models import NOISE2NOISE, Scale, UNet
-from noisepair.optim import kaiming
+from noisepair.optim import Kaiming
 from noisepair.recipe import Recipe
 from noisepair.train import train  # the file's own name is the function's
 
@@ -28,7 +28,7 @@ def unet(levels=2, width=4, planes=1, **settings):
     """Weights as training begins with them: the whole field of view matters."""
     lines = FORM | settings
     network = UNet(channels=(width,) * levels, head=(width, width), **lines)(planes)
-    kaiming(network, torch.Generator().manual_seed(0))
+    Kaiming()(network, torch.Generator().manual_seed(0), 0.1)
     return network.eval()
 
 
@@ -108,7 +108,7 @@ def test_tiling_is_invisible_at_the_depth_of_noise2noise():
 @pytest.mark.slow
 def test_tiling_is_invisible_for_noise2noise_at_its_full_width():
     network = NOISE2NOISE(3)
-    kaiming(network, torch.Generator().manual_seed(0))
+    Kaiming()(network, torch.Generator().manual_seed(0), 0.1)
     assert seams(network.eval(), noise(1, 3, 330, 400), 160) < 1e-5
 
 

@@ -26,7 +26,7 @@ from noisepair.noise import (
     as_text,
     from_text,
 )
-from noisepair.sources import two_shots
+from noisepair.sources import made_shots
 from noisepair.sources._noise import told
 
 DRAWS = 400_000
@@ -542,7 +542,7 @@ def described(kind):
 @pytest.mark.parametrize("noise", [*STANDARD, Gaussian((0, 0.5))], ids=str)
 def test_any_noise_makes_two_shots(noise):
     clean = np.random.default_rng(0).integers(0, 256, (1, 32, 40, 3), dtype=np.uint8)
-    one, two = two_shots(clean, noise, 0, 0)
+    one, two = made_shots(clean, noise, 0, 0)
     assert one.dtype == np.float32
     assert not np.array_equal(one, two)
     assert one.shape == (1, 32 // noise.shrinks, 40 // noise.shrinks, 3)
@@ -552,8 +552,8 @@ def test_a_picture_smaller_than_a_cell_is_refused():
     clean = np.zeros((1, 7, 40, 1), np.uint8)
     for noise in (PointSampling(8), Sequence(("point cell=2", "point cell=4"))):
         with pytest.raises(InputError, match="40×7 pixels"):
-            two_shots(clean, noise, 0, 0)
-    assert two_shots(clean, PointSampling(7), 0, 0)[0].shape == (1, 1, 5, 1)
+            made_shots(clean, noise, 0, 0)
+    assert made_shots(clean, PointSampling(7), 0, 0)[0].shape == (1, 1, 5, 1)
 
 
 def test_noise_is_told_in_words():

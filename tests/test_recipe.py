@@ -768,7 +768,7 @@ def recipe_of(monkeypatch, *words):
 
 
 def test_the_command_reads_what_a_file_reads(monkeypatch):
-    words = """--network small-unet --network.slope 0.2 --network.no-skips --noise sequence
+    words = """--network small-unet --network.slope 0.2 --network.skips false --noise sequence
         --noise.steps poisson,gaussian --shots 3 --target shot --loss 0.8*l1+0.2*l2
         --init xavier --init.uniform false --epochs 1/2 --augment pixels,flips --engine plain
         --ema 0.9 --extra-noise 5/255 --validations 3 --blur 1"""

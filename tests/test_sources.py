@@ -27,7 +27,6 @@ from noisepair.sources import (
     open_source,
     read_clean,
     split,
-    two_shots,
 )
 
 
@@ -726,9 +725,11 @@ def test_frozen_noise_does_not_depend_on_the_other_pictures():
 def test_a_picture_of_the_same_number_always_gets_the_same_noise():
     clean = shot(0, (1, 8, 10, 1))
     np.testing.assert_array_equal(
-        two_shots(clean, NOISES[0], 5, 2), two_shots(clean, NOISES[0], 5, 2)
+        made_shots(clean, NOISES[0], 5, 2), made_shots(clean, NOISES[0], 5, 2)
     )
-    assert not np.array_equal(two_shots(clean, NOISES[0], 5, 2), two_shots(clean, NOISES[0], 5, 3))
+    assert not np.array_equal(
+        made_shots(clean, NOISES[0], 5, 2), made_shots(clean, NOISES[0], 5, 3)
+    )
 
 
 def test_fresh_noise_hands_on_the_clean_pictures(tmp_path):
@@ -760,7 +761,7 @@ def test_more_shots_leave_the_first_ones_as_they_were():
     two, five = made(clean, seed=4), made(clean, seed=4, shots=5)
     for fewer, more in zip(two, five, strict=True):
         np.testing.assert_array_equal(fewer, more[:2])
-    np.testing.assert_array_equal(two[1], two_shots(clean[1][None, ..., None], NOISES[0], 4, 1))
+    np.testing.assert_array_equal(two[1], made_shots(clean[1][None, ..., None], NOISES[0], 4, 1))
     np.testing.assert_array_equal(
         five[2], made_shots(clean[2][None, ..., None], NOISES[0], 4, 2, 5)
     )

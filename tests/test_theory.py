@@ -13,7 +13,7 @@ import torch
 from noisepair.losses import l2
 from noisepair.models import Scale, UNet
 from noisepair.noise import Gaussian, Poisson
-from noisepair.optim import kaiming
+from noisepair.optim import Kaiming
 from noisepair.train import Monitor
 
 DRAWS = 600
@@ -22,7 +22,7 @@ NOISES = [Gaussian(0.2), Poisson(10.0)]
 
 def network():
     model = UNet(channels=(3, 3), head=(3, 3))(1).double()
-    kaiming(model, torch.Generator().manual_seed(0))
+    Kaiming()(model, torch.Generator().manual_seed(0), 0.1)
     return model
 
 

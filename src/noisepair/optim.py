@@ -317,8 +317,3 @@ INITS: dict[str, type[Init]] = {
     "sparse": Sparse,
     "orthogonal": Orthogonal,
 }
-
-
-def kaiming(network: nn.Module, rng: Generator, slope: float = 0.1) -> None:
-    """`Kaiming` under its former name."""
-    Kaiming()(network, rng, slope)

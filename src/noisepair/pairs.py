@@ -32,7 +32,7 @@ from .models import Scale
 from .noise import generator
 from .recipe import Recipe
 from .shapes import Batch
-from .sources import Scene, two_shots
+from .sources import Scene, made_shots
 
 CROP = 64  # side of a training square where the recipe leaves it open
 PIXELS = 16_384  # a step where the recipe leaves the batch open
@@ -320,6 +320,6 @@ def middle(
     top, left = max(0, height - HELD_OUT_SIDE) // 2, max(0, width - HELD_OUT_SIDE) // 2
     window = np.s_[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
     if recipe.fresh_noise and recipe.noise is not None:
-        one, two = two_shots(shots[0][window][None], recipe.noise, recipe.seed, number)
+        one, two = made_shots(shots[0][window][None], recipe.noise, recipe.seed, number)
         return one[0], two[0]
     return shots[0][window], shots[1][window]

@@ -234,13 +234,16 @@ class Recipe:
             plain["budget"] = duration(self.budget)
         return plain
 
-    def sentence(self) -> str:
-        """All lines in one.
+    def sentence(self, usual: "Recipe | None" = None) -> str:
+        """All lines in one, or those that differ from the `usual` recipe.
 
         >>> Recipe(network=UNet(channels=(8, 16)), steps=5).sentence()[:44]
         'network unet, network.channels 8 16, network'
         """
         flat = dict(flatten(self.lines()))
+        if usual is not None:
+            known = dict(flatten(usual.lines()))
+            flat = {name: value for name, value in flat.items() if known.get(name) != value}
         said = [
             f"{name} {' '.join(map(str, value)) if isinstance(value, list) else text_of(value)}"
             for name, value in flat.items()

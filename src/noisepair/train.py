@@ -452,6 +452,11 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
         checkpoint.sweep(folder)
     wanted = recipe or (stored.recipe if stored else Recipe())
     if isinstance(source, Source):
+        if source2 is not None or frames or pattern:
+            raise InputError(
+                "The source is open already, and source2, frames and pattern say how to open one."
+                " Give them to open_source."
+            )
         shots = source
     else:
         shots = open_source(
@@ -475,9 +480,10 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
         )
     crop = crop_for(kept, wanted.crop)
     wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
-    crops = torch.zeros(2, 1, 1, crop, crop)
-    Loss.of(wanted.loss)(crops[0], crops[1], 0.0)  # refuses crops that it cannot compare
-    tell(f"Recipe: {wanted.sentence()}")
+    side = min(crop, 176)  # what the largest window of any loss needs
+    least = torch.zeros(1, 1, side, side)
+    Loss.of(wanted.loss)(least, least, 0.0)  # refuses crops that it cannot compare
+    tell(f"Recipe: {wanted.sentence(Recipe()) or 'the default'}")
     card = stored or new_card(shots, kept, spared, wanted, device)
     if stored:
         same_run(stored, wanted, shots)

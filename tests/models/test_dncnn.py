@@ -2,44 +2,18 @@
 
 import pytest
 import torch
+from a_network import apart, built, learnt, noise, run, seam
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
-from noisepair.denoise import in_tiles
 from noisepair.models import Tileable
 from noisepair.models.dncnn import DnCNN
-from noisepair.optim import kaiming
 
 SMALL = DnCNN(depth=4, width=5)
 NORMED = DnCNN(depth=4, width=5, norm="batch")
-
-
-def built(sizes, planes=2, seed=0):
-    """A network in float64; biases and numbers of normalisations moved from where they begin."""
-    network = sizes(planes).double()
-    rng = torch.Generator().manual_seed(seed)
-    kaiming(network, rng, slope=network.slope)
-    for name, tensor in network.state_dict().items():
-        if name.endswith("bias") or name.endswith("running_mean"):
-            tensor.normal_(0, 0.1, generator=rng)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.weight.data.uniform_(0.5, 1.5, generator=rng)
-            layer.running_var.uniform_(0.5, 1.5, generator=rng)
-    return network.eval()
-
-
-def noise(*shape, seed=0):
-    rng = torch.Generator().manual_seed(seed)
-    return torch.rand(*shape, dtype=torch.float64, generator=rng)
-
-
-def run(network, noisy):
-    with torch.no_grad():
-        return network(noisy)
 
 
 # — the network —
@@ -126,13 +100,6 @@ def test_a_pixel_is_felt_as_far_as_the_radius_and_no_farther(sizes):
     assert felt(network) == network.radius == sizes.depth
 
 
-def seam(network, noisy, tile, halo):
-    """The largest difference between the picture in tiles and the picture at once."""
-    out = torch.full_like(noisy, torch.nan)
-    in_tiles(network, noisy, out, tile=tile, halo=halo, multiple=network.multiple)
-    return float((out - run(network, noisy)).abs().max())
-
-
 @pytest.mark.parametrize("sizes", [SMALL, NORMED])
 @pytest.mark.parametrize("size", [(40, 31), (1, 50), (23, 5)])
 def test_tiling_is_invisible_and_a_halo_of_a_pixel_less_shows(sizes, size):
@@ -148,13 +115,9 @@ def test_tiling_is_invisible_and_a_halo_of_a_pixel_less_shows(sizes, size):
 def test_in_use_a_picture_does_not_see_its_neighbours_in_the_batch_and_in_training_it_does():
     network, noisy = built(NORMED), noise(3, 2, 9, 8)
 
-    def apart():
-        alone = torch.cat([run(network, one[None]) for one in noisy])
-        return (run(network, noisy) - alone).abs().max()
-
-    assert apart() < 1e-12
+    assert apart(network, noisy) < 1e-12
     network.train()
-    assert apart() > 1e-3
+    assert apart(network, noisy) > 1e-3
 
 
 def test_a_convolution_before_a_normalisation_has_no_bias():
@@ -167,27 +130,9 @@ def test_a_convolution_before_a_normalisation_has_no_bias():
 
 def test_it_learns_to_remove_noise_that_it_has_not_seen():
     torch.manual_seed(0)
-    network = DnCNN(depth=3, width=8)(1)
-    kaiming(network, torch.Generator().manual_seed(0), slope=network.slope)
-    rng = torch.Generator().manual_seed(1)
-    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-
-    def pair():
-        clean = torch.rand(16, 1, 1, 1, generator=rng).expand(-1, -1, 16, 16)
-        return clean, *(clean + 0.2 * torch.randn(clean.shape, generator=rng) for _ in range(2))
-
-    def error():
-        clean, noisy, _ = pair()
-        return float((run(network, noisy) - clean).square().mean())
-
-    before = error()
-    for _ in range(150):
-        _, noisy, target = pair()
-        optimizer.zero_grad()
-        (network(noisy) - target).square().mean().backward()
-        optimizer.step()
+    before, after = learnt(DnCNN(depth=3, width=8)(1))
     assert before > 0.2**2
-    assert error() < 0.5 * 0.2**2, "less than half the noise's variance is left"
+    assert after < 0.5 * 0.2**2, "less than half the noise's variance is left"
 
 
 # — settings —

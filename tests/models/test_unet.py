@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from noisepair.denoise import in_tiles
 from noisepair.models import NETWORKS, NOISE2NOISE, PRESETS, Tileable, UNet, plainly, unet
 from noisepair.models.unet import Finish, radius, repeated
-from noisepair.optim import kaiming
+from noisepair.optim import Kaiming
 
 FIRST = UNet(
     channels=(32, 48, 64, 64), head=(32, 32), form="noise2noise", convs=2, pool="max", slope=0.1
@@ -88,7 +88,7 @@ def built(sizes, planes=2, seed=0):
     """A network in float64 to evaluate; every bias and statistic moved, so that each is felt."""
     network = sizes(planes).double().eval()
     rng = torch.Generator().manual_seed(seed)
-    kaiming(network, rng)
+    Kaiming()(network, rng, 0.1)
     for name, value in network.state_dict().items():
         if name.endswith(("bias", "running_mean")):
             value.normal_(0, 0.1, generator=rng)
@@ -255,7 +255,7 @@ def test_the_channels_of_all_convolutions_worked_out_by_hand():
 def test_a_seed_draws_the_weights_that_it_drew_in_the_first_release(sizes, planes, total):
     """Checksums of commit 9b3ef98, with its own Kaiming and seed 7, in the order of its modules."""
     network = sizes(planes)
-    kaiming(network, torch.Generator().manual_seed(7))
+    Kaiming()(network, torch.Generator().manual_seed(7), 0.1)
     digest = hashlib.blake2b(digest_size=8)
     for parameter in network.parameters():
         digest.update(parameter.detach().numpy().tobytes())
@@ -327,7 +327,7 @@ def test_a_join_in_the_other_order_is_another_network(form):
 @pytest.mark.parametrize("name", sorted(NARROW))
 def test_full_networks_are_the_textbook_in_float32(name):
     network = PRESETS[name](3).eval()
-    kaiming(network, torch.Generator().manual_seed(0), network.slope)
+    Kaiming()(network, torch.Generator().manual_seed(0), network.slope)
     noisy = noise(1, 3, 64, 64).float()
     with torch.no_grad():
         torch.testing.assert_close(network(noisy), textbook(network, noisy), rtol=0, atol=1e-4)

@@ -14,7 +14,7 @@ from noisepair import checkpoint
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
 from noisepair.noise import Gaussian, PointSampling
-from noisepair.study import LOSSES, SCORES, Bench, Data, Study, psnrs
+from noisepair.study import LOSSES, SCORES, Bench, Data, Study
 from noisepair.study import Test as Pictures
 from noisepair.study._bench import denoised
 from noisepair.train import Diverged
@@ -58,6 +58,17 @@ def test_the_key_is_of_the_recipe_the_shots_and_the_names_of_the_tests(folder, b
         np.save(folder / "c.npy", np.load(folder / "b.npy") + np.float32(1e-3))
         others.append(Bench(Data(**data), (folder,), CPU).key(recipe))
     assert len({key, *others}) == 5
+
+
+def test_the_key_is_of_what_the_tests_hold_and_how_frames_pair(folder, bench, recipe):
+    np.save(folder / "c.npy", np.stack([np.load(folder / f"{name}.npy") for name in "ab"])[:, 0])
+    one = DATA | {"train": "c.npy", "train2": None}
+    apart = [Bench(Data(**one, frames=frames), (folder,), CPU) for frames in (False, True)]
+    keys = {bench.key(recipe), *(other.key(recipe) for other in apart)}
+    both = dict(np.load(folder / "test.npz"))
+    np.savez(folder / "test.npz", **both | {"noisy": both["noisy"] + np.float32(1e-3)})
+    keys.add(Bench(Data(**DATA), (folder,), CPU).key(recipe))
+    assert len(keys) == 4
 
 
 def test_the_key_is_of_nothing_else(folder, recipe, bench, monkeypatch, tmp_path_factory):
@@ -130,9 +141,11 @@ def test_of_point_sampling_the_clean_pictures_are_as_small_as_the_noisy_ones(pic
 # — scores —
 
 
-def test_both_psnrs_worked_out_by_hand():
-    assert psnrs([0.01, 0.0001]) == {
-        "per_image": pytest.approx(30.0), "pooled": pytest.approx(-10 * math.log10(0.00505))
+def test_both_psnrs_worked_out_by_hand_a_picture_counting_by_its_pixels():
+    small, large = np.zeros((2, 2, 1), np.float32), np.zeros((2, 6, 1), np.float32)
+    test = Pictures((small, large), (small, large))
+    assert test.psnrs([0.01, 0.0001]) == {
+        "per_image": pytest.approx(30.0), "pooled": pytest.approx(-10 * math.log10(0.002575))
     }  # fmt: skip
 
 
@@ -140,6 +153,7 @@ def test_errors_are_in_picture_units_whatever_the_type():
     clean = np.zeros((2, 2, 1), np.uint8)
     test = Pictures((clean,), (clean,))
     assert test.errors((np.full((2, 2, 1), 51, np.uint8),)) == [pytest.approx(0.04)]
+    assert test.errors((np.full((2, 2, 1), 0.2, np.float32),)) == [pytest.approx(0.04)]
 
 
 def test_the_first_pictures_are_as_many_as_hold_the_pixels():
@@ -246,5 +260,5 @@ def test_a_damaged_result_is_said(folder, bench, recipe):
 def test_a_test_whose_sides_are_of_other_pictures_is_refused_before_any_run(folder, recipe):
     both = np.load(folder / "test.npz")
     np.savez(folder / "test.npz", noisy=both["noisy"][:2], clean=both["clean"])
-    with pytest.raises(InputError, match=r"noisy pictures \(2, 24, 24, 1\) .* as many of one size"):
+    with pytest.raises(InputError, match=r"noisy pictures \(2, 24, 24, 1\) .* as many on both"):
         Bench(Data(**DATA), (folder,), CPU).tests(recipe)

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..evaluate import Case, Evaluation, evaluate, examples
 from ..noise import Gaussian
 from ..recipe import Recipe
-from ..sources import two_shots
+from ..sources import made_shots
 from ..train import train
 from . import figures
 from .console import Options, span
@@ -105,7 +105,7 @@ def write_pictures(out: Path) -> None:
     """The held-out scenes: clean, and one noisy shot of each, as floating-point TIFF files."""
     for number, name in enumerate(HELD_OUT):
         clean = rgb(name)
-        noisy, _ = two_shots(clean[None], NOISE, SEED, number)
+        noisy, _ = made_shots(clean[None], NOISE, SEED, number)
         write_tiff(out / "clean" / f"{name}.tif", (clean / 255).astype(np.float32))
         write_tiff(out / "noisy" / f"{name}.tif", noisy[0])
 

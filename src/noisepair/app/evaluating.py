@@ -98,6 +98,7 @@ def table(scores: Evaluation) -> str:
     rows.append(f"{'':<10}{'PSNR per image':>22}{'PSNR pooled':>15}{'SSIM':>10}")
     for kind in kinds:
         psnr = whole["psnr"][kind]
-        each = f"{psnr['per_image']:.2f} ± {psnr['std']:.2f} dB"
+        spread = f" ± {psnr['std']:.2f}" if psnr["std"] == psnr["std"] else ""  # nan: not defined
+        each = f"{psnr['per_image']:.2f}{spread} dB"
         rows.append(f"{kind:<10}{each:>22}{psnr['pooled']:>12.2f} dB{whole['ssim'][kind]:>10.4f}")
     return "\n".join(rows)

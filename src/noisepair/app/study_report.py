@@ -5,16 +5,17 @@ All of it comes from results on disk, so it can be written again at any time, an
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import images
 from ..denoise import Denoiser
 from ..errors import InputError
-from ..evaluate import Case
+from ..evaluate import Case, strict
 from ..study import Bench, Outcome, Row, Test
 from . import figures, sheets, study_figures, study_tables
 from .report import Drawing, Photo, Section, Table, cell, write, write_page
@@ -177,7 +178,8 @@ def case(test: Test, place: int, label: str, denoiser: Denoiser) -> Case:
     noisy = test.noisy[place]
     done = denoiser(noisy, channel_axis=-1)
     name = f"picture {place + 1} of {len(test.noisy)}"
-    return Case(name, noisy, test.clean[place], done, test.full_scale, label)
+    one, two, three = map(images.to_unit, (noisy, test.clean[place], done))
+    return Case(name, one, two, three, 1.0, label)
 
 
 def looked_at(outcome: Outcome) -> str:
@@ -226,7 +228,7 @@ def as_json(outcome: Outcome, written: Written, asked: Asked) -> dict[str, Any]:
         "files": [str(path) for path in written.files],
         "protocol": "\n".join([*protocol(outcome), *machines(outcome)]),
     }
-    return {name: plain(value) for name, value in whole.items()}
+    return dict(strict(whole))
 
 
 def described(outcome: Outcome, row: Row, best: Row | None) -> dict[str, Any]:
@@ -246,12 +248,3 @@ def described(outcome: Outcome, row: Row, best: Row | None) -> dict[str, Any]:
         "error": difference.error if difference else None,
         "verdict": difference.verdict if difference else "best" if is_best else "none",
     }
-
-
-def plain(value: Any) -> Any:
-    """Lists and tables of plain values; a number that is none becomes null."""
-    if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
-from ..study import Difference, Outcome, Row
+from ..study import Difference, Outcome, Row, sides
 from .sheets import Cell, Seconds, Sheet, Spread, said
 
 MEASURES = {"per_image": "per image", "pooled": "pooled"}
@@ -153,8 +153,8 @@ def orders(outcome: Outcome) -> Sheet:
     rows = {row.setting.name: row for row in outcome.rows()}
     lines: list[list[Cell]] = []
     for order, difference in outcome.orders():
-        better, _, worse = order.partition(" > ")
-        answer = holds(difference, rows[better.strip()], rows[worse.strip()])
+        better, worse = sides(order)
+        answer = holds(difference, rows[better], rows[worse])
         lines.append([order, answer, spread(difference)])
     return Sheet("What must hold", ["order", "", "by, dB"], lines)
 

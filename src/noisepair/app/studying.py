@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..study import Outcome, Row, Run, State, Study, bench_of, run_study
+from ..study import SEEDS, Outcome, Row, Run, State, Study, bench_of, run_study
 from . import study_tables
 from .console import Options, span
 from .sheets import as_text, said
@@ -95,6 +95,8 @@ def refuse_useless(scale: float, jobs: int, seeds: int | None, data: Path | None
     for name, value in (("jobs", jobs), ("seeds", seeds)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value} would run nothing. Give 1 or more.")
+    if seeds is not None and seeds > SEEDS:
+        raise InputError(f"--seeds {seeds} is more than a spread needs. Give {SEEDS} or fewer.")
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is no folder. Name the one that holds the study's data.")
 

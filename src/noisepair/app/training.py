@@ -37,7 +37,7 @@ def with_recipe_lines(command: Cli) -> Cli:
             name.replace(".", "__"),
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[kind_of(default), option(name, meaning, default)],
+            annotation=Annotated[kind_of(name, default), option(name, meaning, default)],
         )
         for name, (meaning, default) in recipes.LINES.items()
         if name not in taken
@@ -46,9 +46,13 @@ def with_recipe_lines(command: Cli) -> Cli:
     return command
 
 
-def kind_of(default: str) -> object:
-    """A switch where the line is true or false; else text, which the recipe reads itself."""
-    return bool | None if default in ("true", "false") else str | None
+def kind_of(name: str, default: str) -> object:
+    """Text, which the recipe reads itself; but a switch for a line that is true or false.
+
+    A part's setting is text always: `--network.skips false` must not take false for a folder.
+    """
+    switch = default in ("true", "false") and "." not in name
+    return bool | None if switch else str | None
 
 
 def option(name: str, meaning: str, default: str) -> Parameter:

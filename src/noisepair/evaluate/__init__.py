@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from ..errors import InputError
 from ._pictures import Source, nothing_left
-from ._scores import Case, Closeness, Evaluation, Score, score
+from ._scores import Case, Closeness, Evaluation, Score, score, strict
 from ._trios import Denoise, arrange
 from ._units import Mismatch, ruler
 
-__all__ = ["Case", "Closeness", "Evaluation", "Score", "evaluate", "examples"]
+__all__ = ["Case", "Closeness", "Evaluation", "Score", "evaluate", "examples", "strict"]
 
 Watch = Callable[[int, int], None]  # watch(files done, files in all)
 

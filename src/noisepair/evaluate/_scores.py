@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,10 +108,9 @@ class Evaluation:
 
     def _psnr(self, each: Sequence[Closeness]) -> dict[str, float]:
         sizes = [score.pixels * score.planes for score in self.scores]
-        error = sum(size * one.mse for size, one in zip(sizes, each, strict=True)) / sum(sizes)
-        decibels = [one.psnr for one in each]
-        pooled = metrics.psnr_from_mse(error, self.data_range)
-        return {"per_image": mean(decibels), "std": std(decibels), "pooled": pooled}
+        mses = [one.mse for one in each]
+        per_image, pooled = metrics.psnrs(mses, sizes, self.data_range)
+        return {"per_image": per_image, "std": std([one.psnr for one in each]), "pooled": pooled}
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Every number of the summary with its dotted name, `psnr.noisy.per_image` and so on."""
@@ -191,8 +190,8 @@ def flat(tree: Mapping[str, Any], stem: str = "") -> Iterator[tuple[str, float]]
 
 def strict(value: Any) -> Any:
     """The same tree with null for the numbers that JSON does not have: inf and nan."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: strict(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, Iterable) and not isinstance(value, str):
         return [strict(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

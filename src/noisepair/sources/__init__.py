@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..noise import Noise
 from ._arrays import from_arrays, noisy_and_clean
 from ._check import checked
-from ._noise import made_shots, read_clean, spoil, two_shots, unspoilt
+from ._noise import made_shots, read_clean, spoil, unspoilt
 from ._paths import from_paths
 from ._scene import Given, Scene, Shot, Source, split
 
@@ -27,7 +27,6 @@ __all__ = [
     "open_source",
     "read_clean",
     "split",
-    "two_shots",
 ]
 
 

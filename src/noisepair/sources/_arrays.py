@@ -131,6 +131,7 @@ def noisy_and_clean(path: Path) -> tuple[Shot, Shot]:
     pair = next((pair for pair in names if held.keys() >= set(pair) and len(pair) == 2), None)
     if pair is None:
         found = f"holds {', '.join(held)}" if held else "is not a file of tensors or arrays"
+        found = found if path.exists() else "is not there"
         raise InputError(
             f"{path} {found}. Accepted are the course's val_data.pkl, a tuple of two tensors"
             " (noisy, clean), and an .npz of two arrays, noisy and clean. Where both have files or"
@@ -138,6 +139,11 @@ def noisy_and_clean(path: Path) -> tuple[Shot, Shot]:
         )
     holding([held[name] for name in pair])
     noisy, clean = (with_planes(held[name]) for name in pair)
+    if noisy.shape != clean.shape:
+        raise InputError(
+            f"{path} holds noisy pictures {noisy.shape} and clean ones {clean.shape}. Give as many"
+            " on both sides, of one size and as many colour planes."
+        )
     return noisy, clean
 
 

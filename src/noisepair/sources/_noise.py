@@ -94,11 +94,6 @@ def made_shots(
     return tuple(noise(unit, rng).numpy() for _ in range(count))
 
 
-def two_shots(clean: Shot, noise: Noise, seed: int, number: int) -> tuple[Shot, Shot]:
-    one, two = made_shots(clean, noise, seed, number)
-    return one, two
-
-
 def as_clean(clean: Shot, noise: Noise) -> Shot:
     """What the shots are noisy versions of, in picture units."""
     return noise.clean(torch.from_numpy(images.to_unit(clean))).numpy()

@@ -31,13 +31,13 @@ from .. import checkpoint, files
 from ..errors import InputError
 from ..recipe import Recipe
 from ..train import Progress
-from ._bench import FEW, LOSSES, MANY, SCORES, Bench, Test, psnrs, read_result
-from ._file import BASE, Data, Page, Setting, Study
+from ._bench import FEW, LOSSES, MANY, SCORES, Bench, Test, read_result
+from ._file import BASE, SEEDS, Data, Page, Setting, Study, sides
 from ._outcome import Difference, Outcome, Row, Run
 
 __all__ = [
-    "BASE", "LOSSES", "SCORES", "Bench", "Data", "Difference", "Outcome", "Page", "Row", "Run",
-    "Setting", "State", "Study", "Test", "bench_of", "psnrs", "run_study",
+    "BASE", "LOSSES", "SCORES", "SEEDS", "Bench", "Data", "Difference", "Outcome", "Page", "Row",
+    "Run", "Setting", "State", "Study", "Test", "bench_of", "run_study", "sides",
 ]  # fmt: skip
 
 IDENTITY, RESULTS, RUNS, LOCK = "study.json", "results.jsonl", "runs", ".lock"

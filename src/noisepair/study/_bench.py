@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,15 @@ class Test:
     noisy: tuple[np.ndarray, ...]
     clean: tuple[np.ndarray, ...]
 
-    @property
-    def full_scale(self) -> float:
-        return float(images.full_scale(self.clean[0].dtype))
-
     def errors(self, pictures: tuple[np.ndarray, ...]) -> list[float]:
         """Mean squared error of each, in picture units."""
-        unit = self.full_scale**2
-        return [
-            metrics.mse(one, two) / unit for one, two in zip(pictures, self.clean, strict=False)
-        ]
+        pairs = zip(pictures, self.clean, strict=True)
+        return [metrics.mse(images.to_unit(one), images.to_unit(two)) for one, two in pairs]
+
+    def psnrs(self, errors: list[float]) -> dict[str, float]:
+        """Both PSNRs, decibel, of such errors."""
+        sizes = [one.size for one in self.clean]
+        return dict(zip(("per_image", "pooled"), metrics.psnrs(errors, sizes, 1.0), strict=True))
 
     def first(self, most: int) -> "Test":
         """The first of them, for looking at often: about `most` pixels."""
@@ -55,14 +54,6 @@ class Test:
             pixels += self.clean[count].shape[0] * self.clean[count].shape[1]
             count += 1
         return Test(self.noisy[:count], self.clean[:count])
-
-
-def psnrs(errors: list[float]) -> dict[str, float]:
-    """Both PSNRs, decibel: the mean over pictures, and that of the mean error."""
-    sizes = "per_image", "pooled"
-    each = [metrics.psnr_from_mse(error, 1.0) for error in errors]
-    pooled = metrics.psnr_from_mse(sum(errors) / len(errors), 1.0)
-    return dict(zip(sizes, (sum(each) / len(each), pooled), strict=True))
 
 
 class Bench:
@@ -84,6 +75,11 @@ class Bench:
             f"The study's data {given} are not there. Looked in: {where}. Name the folder that"
             " holds them with --data, or in NOISEPAIR_DATA."
         )
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """The hash of each test's files."""
+        return {name: digest_of(self.path(given)) for name, given in self.data.test.items()}
 
     def refuse_missing(self) -> None:
         for given in (self.data.train, self.data.train2, *self.data.test.values()):
@@ -118,7 +114,6 @@ class Bench:
             path = self.path(given)
             if noise is None:
                 noisy_side, clean_side = noisy_and_clean(path)
-                refuse_unlike(path, noisy_side, clean_side)
                 found[name] = Test(tuple(noisy_side), tuple(clean_side))
                 continue
             pictures = [scene.shots[0][0][None] for scene in read_clean(path).scenes]
@@ -128,9 +123,10 @@ class Bench:
         return found
 
     def key(self, recipe: Recipe) -> str:
-        """The hash of all that decides a run: the recipe, the shots, the test pictures."""
-        shots = self.digest(*self.how(recipe))
-        given = {"recipe": recipe.lines(), "shots": shots, "test": dict(self.data.test)}
+        """The hash of all that decides a run: the recipe, the shots, how they pair, the tests."""
+        data = {"shots": self.digest(*self.how(recipe)), "frames": self.data.frames}
+        data["pattern"] = self.data.pattern
+        given = {"recipe": recipe.lines(), "data": data, "test": self.contents}
         text = json.dumps(given, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -168,7 +164,7 @@ class Bench:
     def looked_at(self, recipe: Recipe) -> Callable[[Denoiser], Mapping[str, float]]:
         """Both PSNRs of the first test, at each validation."""
         few = next(iter(self.tests(recipe).values())).first(self.often)
-        return lambda denoiser: psnrs(few.errors(denoised(denoiser, few.noisy)))
+        return lambda denoiser: few.psnrs(few.errors(denoised(denoiser, few.noisy)))
 
     def scores(self, denoiser: Denoiser) -> dict[str, Any]:
         """Of each test: both PSNRs, those of the noisy pictures, and each picture's."""
@@ -176,17 +172,17 @@ class Bench:
         for name, test in self.tests(denoiser.card.recipe).items():
             after = test.errors(denoised(denoiser, test.noisy))
             each = [round(metrics.psnr_from_mse(error, 1.0), 2) for error in after]
-            found[name] = {**psnrs(after), "noisy": psnrs(test.errors(test.noisy)), "each": each}
+            before = test.psnrs(test.errors(test.noisy))
+            found[name] = {**test.psnrs(after), "noisy": before, "each": each}
         return found
 
 
-def refuse_unlike(path: Path, noisy: np.ndarray, clean: np.ndarray) -> None:
-    """A test whose two sides are not of the same pictures."""
-    if noisy.shape != clean.shape or noisy.dtype != clean.dtype:
-        raise InputError(
-            f"The test {path} holds noisy pictures {noisy.shape} {noisy.dtype} and clean ones"
-            f" {clean.shape} {clean.dtype}. Give as many of one size and type on both sides."
-        )
+def digest_of(path: Path) -> str:
+    """Of a file, or of the pictures in a folder or of a pattern."""
+    total = hashlib.blake2b(digest_size=16)
+    for file in [path] if path.is_file() else images.find([path]):
+        total.update(file.read_bytes())
+    return total.hexdigest()
 
 
 def denoised(denoiser: Denoiser, noisy: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import InputError, choose
 from ..recipe import LENGTHS, LINES, Recipe, flatten, text_of
 
+SEEDS = 1000  # runs of one setting, at most
 BASE = "baseline"  # what the base is called where one change is made at a time
 
 Scores = Mapping[str, float]  # mean PSNR by name of setting
@@ -66,7 +67,7 @@ class Page(BaseModel):
     question: Annotated[str, Field(min_length=1)]
     about: str = ""
     design: Literal["grid", "one", "greedy"] = "grid"
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    seeds: Annotated[int, Field(ge=1, le=SEEDS)] = 3
     measure: Literal["per_image", "pooled"] = "per_image"
     along: bool = False
     data: Data
@@ -222,10 +223,15 @@ def checked(path: Path) -> Page:
 
 def fault(error: ValidationError) -> str:
     """The first thing wrong with a page: the line, and what is accepted."""
-    first = error.errors()[0]
+    faults = error.errors()
+    first = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     line = ".".join(str(step) for step in first["loc"])
     if first["type"] == "missing":
         return f"the line {line} is missing. A study has a question, data.train and data.test."
+    if line == "data.test":
+        return (
+            'data.test needs a name and pictures. Write, under data: test = { "CBSD68" = "CBSD68" }'
+        )
     if first["type"] == "extra_forbidden":
         known = ", ".join(Data.model_fields if line.startswith("data.") else Page.model_fields)
         return f"there is no line {line}. Lines are {known}; recipe lines stand under base."
@@ -266,4 +272,8 @@ def levels(factor: str, value: Any) -> dict[str, Mapping[str, Any]]:
     choose("recipe line", factor, LINES)
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise InputError(f"The line {factor} has one value, {value!r}. Give a list of values.")
-    return {text_of(tuple(v) if isinstance(v, list) else v) or "none": {factor: v} for v in value}
+    names = [text_of(tuple(v) if isinstance(v, list) else v) or "none" for v in value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"The line {factor} varies over {twice} twice. Give each value once.")
+    return {name: {factor: one} for name, one in zip(names, value, strict=True)}
