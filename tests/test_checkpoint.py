@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from noisepair import checkpoint
-from noisepair.checkpoint import CARD, HISTORY, STATE, WEIGHTS, Card
+from noisepair.checkpoint import CARD, HISTORY, SEEN, STATE, WEIGHTS, Card
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
 from noisepair.models import Scale, UNet
 from noisepair.recipe import Recipe
 
-FILES = (CARD, WEIGHTS, STATE, HISTORY)
+FILES = (CARD, WEIGHTS, STATE, HISTORY, SEEN)
 RECIPE = Recipe(network=UNet(channels=(2,), head=(2, 2)), steps=1, precision="float32")
 
 
@@ -100,7 +100,7 @@ class Trap:
 @pytest.mark.parametrize("name", FILES)
 def test_a_pickle_in_the_place_of_any_file_does_not_run(model, name):
     (model / name).write_bytes(pickle.dumps(Trap()))
-    if name in (STATE, HISTORY):
+    if name in (STATE, HISTORY, SEEN):
         assert Denoiser.load(model)
         return
     with pytest.raises(InputError, match="is damaged"):

@@ -304,7 +304,7 @@ def test_a_recipe_that_cannot_work_makes_no_folder(tmp_path):
 def test_an_empty_folder_is_taken(tmp_path):
     train(*shots(), out=tmp_path, recipe=recipe(steps=1))
     assert sorted(contents(tmp_path)) == sorted(
-        [checkpoint.CARD, checkpoint.HISTORY, checkpoint.STATE, checkpoint.WEIGHTS]
+        [checkpoint.CARD, checkpoint.HISTORY, checkpoint.SEEN, checkpoint.STATE, checkpoint.WEIGHTS]
     )
 
 
@@ -1080,13 +1080,13 @@ def test_a_gain_worked_out_by_hand():
     a, b = torch.zeros(1, 1, 10, 10), torch.full((1, 1, 10, 10), 0.5)
     watched = monitor([(a, b)])
     assert watched.noise == 0.125, "half of 0.5²"
-    assert watched.gain(0.125 + 0.0125) == pytest.approx(10)
-    assert watched.gain(0.25) == 0, "as noisy as before"
-    assert watched.gain(0.125) is None, "nothing but noise is left to see"
-    assert watched.gain(0.1) is None
     same = Gain(lr=0.0)
     same.w = 1.0
     assert watched.l2(same) == 0.25, "the identity leaves both noises"
+    assert watched.gain.value == 0, "as noisy as before"
+    assert watched.psnr.value == pytest.approx(10 * math.log10(8))
+    assert watched.l2(Oracle(torch.full((1, 1, 10, 10), 0.25))) == 0.0625
+    assert watched.gain.value == math.inf, "nothing but noise is left to see"
 
 
 @pytest.mark.parametrize("scale", [Scale(), Scale(0.3, 20.0)])
@@ -1107,9 +1107,23 @@ def test_the_gain_of_a_known_error_is_found():
     one, two = (clean + 0.2 * torch.randn(clean.shape, generator=rng) for _ in range(2))
     left = clean + 0.1 * torch.randn(clean.shape, generator=rng)
     watched = monitor([(one, two)])
-    gain = watched.gain(watched.l2(Oracle(left)))
-    assert gain == pytest.approx(10 * math.log10(0.04 / 0.01), abs=0.35)
-    assert gain != pytest.approx(10 * math.log10(0.04 / 0.012), abs=0.35), "control"
+    watched.l2(Oracle(left))
+    assert 10 * math.log10(0.04 / 0.01) in watched.gain
+    assert 10 * math.log10(0.04 / 0.012) not in watched.gain, "control"
+    assert 20 in watched.psnr
+
+
+def test_the_history_and_the_card_say_how_sure_the_gain_is(tmp_path):
+    denoiser = train(*shots(12, 24), out=tmp_path / "m", recipe=recipe(steps=4, holdout=0.5))
+    for line in checkpoint.read_history(tmp_path / "m"):
+        for name in ("psnr_db", "gain_db"):
+            assert line[f"{name}_low"] < line[name] < line[f"{name}_high"]
+    came = denoiser.card.provenance["result"]
+    best = next(
+        one for one in checkpoint.read_history(tmp_path / "m") if one["step"] == came["best_step"]
+    )
+    assert came["gain_db"] == best["gain_db"]
+    assert came["psnr_db_low"] == best["psnr_db_low"]
 
 
 # — what is known of a run afterwards —
@@ -1166,7 +1180,7 @@ def test_losses_are_told_in_picture_units(tmp_path):
               watch=seen.setdefault(factor, []).append)  # fmt: skip
     assert seen[10][-1].loss == pytest.approx(100 * seen[1][-1].loss, rel=1e-3)
     assert seen[10][-1].held_out == pytest.approx(100 * seen[1][-1].held_out, rel=1e-3)
-    assert seen[10][-1].gain_db == pytest.approx(seen[1][-1].gain_db, abs=1e-2)
+    assert seen[10][-1].gain.value == pytest.approx(seen[1][-1].gain.value, abs=1e-2)
 
 
 def test_long_runs_are_saved_between_validations(tmp_path, monkeypatch):

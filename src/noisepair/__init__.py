@@ -6,10 +6,11 @@
     clean = denoiser(noisy, channel_axis=-1)
 
 The stages, in the order a run takes them: images (disk to array), noise (how a picture is spoilt),
-sources (which shots show the same scene), recipe (everything that decides a run), pairs (batches),
-models, losses, optim (the parts), train (the only loop), checkpoint (the model folder), denoise
-(any picture, tile by tile), metrics, evaluate (scores against clean pictures), study (a question, a
-base recipe, lines to vary). `app` is the face.
+sources (which shots show the same scene), check (are they fit), recipe (everything that decides a
+run), pairs (batches), models, losses, optim (the parts), train (the only loop), checkpoint (the
+model folder), denoise (any picture, tile by tile), verdict (did it work, by noisy pairs alone),
+metrics, evaluate (scores against clean pictures), study (a question, a base recipe, lines to vary).
+`app` is the face.
 """
 
 import sys
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .check import check as check
     from .denoise import Denoiser as Denoiser
     from .errors import InputError as InputError
     from .evaluate import evaluate as evaluate
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .study import Study as Study
     from .study import run_study as run_study
     from .train import train as train
+    from .verdict import verdict as verdict
 
 __version__ = "0.1.0"
 
@@ -38,9 +41,11 @@ PUBLIC = {
     "Poisson": "noise",
     "Recipe": "recipe",
     "Study": "study",
+    "check": "check",
     "evaluate": "evaluate",
     "run_study": "study",
     "train": "train",
+    "verdict": "verdict",
 }
 __all__ = ["__version__", *PUBLIC]
 

@@ -3,6 +3,7 @@
     weights.safetensors   the best weights so far
     model.json            recipe, scale, planes, what it was trained on, scores, machine
     history.jsonl         a line a validation
+    seen.npy              a number for each shot that was trained on: these judge nothing
     state.safetensors     the last weights and the optimizer's memory, for --resume
 
 Every file is written beside its place and then moved there, so a reader, or a run that continues
@@ -11,12 +12,14 @@ after `kill -9`, meets an old file or a new one and never half of one.
 
 import contextlib
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -28,11 +31,12 @@ from .models import Scale
 from .recipe import VERSION, Recipe
 
 FORMAT = 2  # 1 named the U-Net's weights otherwise
-CARD, WEIGHTS, STATE, HISTORY = (
+CARD, WEIGHTS, STATE, HISTORY, SEEN = (
     "model.json",
     "weights.safetensors",
     "state.safetensors",
     "history.jsonl",
+    "seen.npy",
 )
 
 
@@ -74,6 +78,21 @@ def create(folder: Path) -> None:
 
 def write_card(folder: Path, card: Card) -> None:
     write(folder / CARD, (json.dumps(card.as_json(), indent=2) + "\n").encode())
+
+
+def write_seen(folder: Path, fingerprints: np.ndarray) -> None:
+    page = io.BytesIO()
+    np.save(page, fingerprints, allow_pickle=False)
+    write(folder / SEEN, page.getvalue())
+
+
+def read_seen(folder: Path) -> np.ndarray | None:
+    """The numbers of the shots that the model was trained on; none if the folder does not know."""
+    path = folder / SEEN
+    if not path.exists():
+        return None
+    with legible(path):
+        return np.load(path, allow_pickle=False).astype(np.uint64)
 
 
 def read_card(folder: Path) -> Card:
@@ -172,7 +191,7 @@ def checksum(tensors: Mapping[str, Tensor], about: str) -> str:
 
 def sweep(folder: Path) -> None:
     """Remove what `kill -9` left half written beside its place."""
-    for name in map(Path, (CARD, WEIGHTS, STATE, HISTORY)):
+    for name in map(Path, (CARD, WEIGHTS, STATE, HISTORY, SEEN)):
         for left in folder.glob(f".{name.stem}.*{name.suffix}"):
             with contextlib.suppress(OSError):
                 left.unlink()

@@ -276,7 +276,7 @@ class Values:
 # — held out —
 
 HELD_OUT_SIDE = 256  # pixels of a held-out picture's middle that are looked at, a side
-HELD_OUT_PIXELS = 500_000  # altogether: its cost is then that of a few training steps
+HELD_OUT_PIXELS = 250_000  # altogether, each shot: their cost is that of a few training steps
 
 
 def held_out(

@@ -7,7 +7,7 @@ shots y₁ = x + n₁ and y₂ = x + n₂ with independent zero-mean noise
 
 so the held-out loss between a denoised shot and the *other noisy shot* ranks weights as the clean
 picture would, whatever the training loss. It is the monitor here: the weights with the least
-held-out L2 are the ones kept. With shots alike, E|n₂|² = ½ E|y₁ − y₂|² turns it into a PSNR gain.
+held-out L2 are the ones kept; what it says of PSNR, and how surely, verdict.py has.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -26,9 +26,11 @@ import torch
 from torch import nn
 
 from . import __version__, checkpoint, hardware, images
+from .check import QUICK, check
 from .checkpoint import Card
 from .denoise import Denoiser
 from .errors import InputError
+from .intervals import UNKNOWN, Estimate
 from .losses import Loss
 from .models import Scale, plainly, scale_of
 from .noise import generator
@@ -36,7 +38,8 @@ from .optim import SCHEDULES, Schedule
 from .pairs import Pair, Pairs, batch_for, crop_for, held_out, middle
 from .recipe import Recipe
 from .shapes import Batch, Scalar
-from .sources import Given, Scene, Source, open_source, split
+from .sources import Given, Scene, Source, fingerprints, open_source, split
+from .verdict import TILE, Shots, error_maps, summed, units
 
 SHARE = 0.05  # of a time budget that validations may take; they become rarer where it would be more
 SAVE_EVERY = 60.0  # seconds of work that a crash can cost
@@ -231,7 +234,8 @@ class Progress:
     loss: float | None
     mean_loss: float | None  # since the last validation
     held_out: float | None
-    gain_db: float | None
+    psnr: Estimate  # of denoised held-out shots, estimated from noisy ones; nan before there is one
+    gain: Estimate
     best_step: int
     pictures_per_second: float
     seconds_left: float
@@ -260,20 +264,35 @@ class Monitor:
     """The held-out pairs, and what their loss says of the clean picture."""
 
     def __init__(self, pairs: list[Pair], scale: Scale):
-        self.pairs, self.unit = pairs, scale.scale**2
-        self.pixels = sum(noisy.numel() for noisy, _ in pairs)
+        self.pairs, self.scale, self.unit = pairs, scale.scale, scale.scale**2
+        pixels = sum(noisy.numel() for noisy, _ in pairs)
         differences = sum(float((a - b).double().square().sum()) for a, b in pairs)
-        self.noise = 0.5 * differences / max(1, self.pixels) * self.unit
+        self.noise = 0.5 * differences / max(1, pixels) * self.unit
+        self.psnr, self.gain = UNKNOWN, UNKNOWN
 
     def l2(self, learner: Learner) -> float:
-        """Mean squared error of denoised shots against the other shots, in picture units."""
-        total = sum(float((learner.denoise(a) - b).double().square().sum()) for a, b in self.pairs)
-        return total / self.pixels * self.unit
+        """Mean squared error of denoised shots against the other shots, in picture units.
 
-    def gain(self, l2: float) -> float | None:
-        """Estimated gain in PSNR, dB; none where nothing but noise is left to see."""
-        error = l2 - self.noise
-        return 10 * math.log10(self.noise / error) if error > 0 and self.noise > 0 else None
+        Both ways, so that PSNR and gain (kept beside it, decibel) need no equal noise: verdict.py.
+        """
+        sums = [
+            summed(error_maps(Shots(tuple(noisy), tuple(done))), TILE)
+            for pair in self.pairs
+            for noisy, done in self.pictures(pair, learner)
+        ]
+        if not sums:
+            return math.nan
+        found = units(sums)
+        self.psnr = found.psnr(1, of_scenes=found.many)
+        self.gain = found.gain(of_scenes=found.many)
+        return float(found.errors[:, 1].sum() / found.count.sum()) + self.noise
+
+    def pictures(self, pair: Pair, learner: Learner) -> Iterator[Iterable[Any]]:
+        """Both shots of each picture of a batch, and both denoised; (H, W, C), picture units."""
+        four = (*pair, *(learner.denoise(shot) for shot in pair))
+        flat = [(side.float() * self.scale).permute(0, 2, 3, 1).cpu().numpy() for side in four]
+        for one, two, done, other in zip(*flat, strict=True):
+            yield (one, two), (done, other)
 
 
 class Journal:
@@ -387,7 +406,8 @@ class Journal:
             used=self.clock.used,
             loss=None if self.loss is None else float(self.loss) * unit,
             held_out=self.held_out,
-            gain_db=None if self.held_out is None else self.monitor.gain(self.held_out),
+            psnr=self.monitor.psnr,
+            gain=self.monitor.gain,
             best_step=self.best_step,
             pictures_per_second=batch / seconds if seconds else 0.0,
             seconds_left=self.clock.seconds_left,
@@ -397,11 +417,11 @@ class Journal:
     def line(self) -> dict[str, Any]:
         """A line of the history."""
         names = (
-            "step", "epoch", "seconds", "used", "loss", "mean_loss", "held_out", "gain_db",
-            "best_step",
+            "step", "epoch", "seconds", "used", "loss", "mean_loss", "held_out", "best_step",
         )  # fmt: skip
-        whole = asdict(self.progress(validated=True))
-        return {name: whole[name] for name in names} | self.scored()
+        now = self.progress(validated=True)
+        estimates = flat("psnr_db", now.psnr) | flat("gain_db", now.gain)
+        return {name: getattr(now, name) for name in names} | estimates | self.scored()
 
     def scored(self) -> dict[str, Any]:
         """What `score` says of the model as it is now, outside the run's time."""
@@ -444,40 +464,24 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
                 source, source2, out=Path(nowhere), recipe=recipe, device=device,
                 frames=frames, pattern=pattern, watch=watch, tell=tell, score=score,
             )  # fmt: skip
-    folder, device, tell = Path(out), torch.device(device), tell or (lambda text: None)
+    folder, device, asked = Path(out), torch.device(device), tell is not None
+    tell = tell or (lambda text: None)
     stored = checkpoint.read_card(folder) if resume else None
     if stored is None:
         checkpoint.refuse_existing(folder)
     else:
         checkpoint.sweep(folder)
     wanted = recipe or (stored.recipe if stored else Recipe())
-    if isinstance(source, Source):
-        if source2 is not None or frames or pattern:
-            raise InputError(
-                "The source is open already, and source2, frames and pattern say how to open one."
-                " Give them to open_source."
-            )
-        shots = source
-    else:
-        shots = open_source(
-            source, source2, frames=frames, pattern=pattern, noise=wanted.noise,
-            fresh_noise=wanted.fresh_noise, seed=wanted.seed, shots=wanted.shots,
-            keep_clean=wanted.target == "clean",
-        )  # fmt: skip
+    shots = opened(source, source2, wanted, frames=frames, pattern=pattern)
     for line in shots.lines():
         tell(line)
-    if wanted.target == "others" and any(scene.frames for scene in shots.scenes):
-        raise InputError(
-            "target=others is the mean of all other shots, and of frames only neighbours show the"
-            " same scene. Leave target out."
-        )
+    if asked and not shots.synthetic:  # noise that was made here needs no looking at
+        for line in check(shots, pixels=QUICK).short():
+            tell(line)
     kept, spared = split(shots, wanted.holdout, wanted.seed)
     tell(told_held_out(spared, wanted.holdout))
-    if wanted.target == "others" and max(len(scene.shots) for scene in kept) < 3:
-        raise InputError(
-            "target=others is the mean of all other shots, and no scene has more than two. Give"
-            " three or more shots of a scene, or leave target out."
-        )
+    if wanted.target == "others":
+        refuse_without_others(kept)
     crop = crop_for(kept, wanted.crop)
     wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
     side = min(crop, 176)  # what the largest window of any loss needs
@@ -490,10 +494,49 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     else:
         checkpoint.create(folder)
         checkpoint.write_card(folder, card)
+    if checkpoint.read_seen(folder) is None:  # also where a run was killed before it was written
+        checkpoint.write_seen(folder, fingerprints(kept))
     run(folder, card, kept, spared, device, watch, tell, score)
     denoiser = Denoiser.load(folder, device)
     denoiser.example = middle((spared or kept)[0], wanted, 0)[0]
     return denoiser
+
+
+def opened(
+    source: Given | Source,
+    source2: Given | None,
+    recipe: Recipe,
+    *,
+    frames: bool,
+    pattern: str | None,
+) -> Source:
+    """The shots that a recipe asks for, or those that were opened already."""
+    if not isinstance(source, Source):
+        return open_source(
+            source, source2, frames=frames, pattern=pattern, noise=recipe.noise,
+            fresh_noise=recipe.fresh_noise, seed=recipe.seed, shots=recipe.shots,
+            keep_clean=recipe.target == "clean",
+        )  # fmt: skip
+    if source2 is not None or frames or pattern:
+        raise InputError(
+            "The source is open already, and source2, frames and pattern say how to open one."
+            " Give them to open_source."
+        )
+    return source
+
+
+def refuse_without_others(scenes: Sequence[Scene]) -> None:
+    """Say no where the mean of all other shots is no more than the other shot, or none."""
+    if any(scene.frames for scene in scenes):
+        raise InputError(
+            "target=others is the mean of all other shots, and of frames only neighbours show the"
+            " same scene. Leave target out."
+        )
+    if max(len(scene.shots) for scene in scenes) < 3:
+        raise InputError(
+            "target=others is the mean of all other shots, and no scene has more than two. Give"
+            " three or more shots of a scene, or leave target out."
+        )
 
 
 def run(
@@ -557,6 +600,9 @@ def run(
 def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
     """What the run came to, for the card."""
     best = journal.best if math.isfinite(journal.best) else None
+    lines = checkpoint.read_history(journal.folder)
+    step = journal.best_step
+    of_best = next((one for one in reversed(lines) if one["step"] == step), dict[str, Any]())
     return {
         "steps": journal.clock.step,
         "seconds": round(journal.clock.seconds, 3),
@@ -564,8 +610,17 @@ def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
         "best_step": journal.best_step,
         "held_out_l2": best,
         "noise_variance": monitor.noise if monitor.pairs else None,
-        "gain_db": None if best is None else monitor.gain(best),
+        **{
+            name: of_best.get(name)
+            for name in (*flat("psnr_db", UNKNOWN), *flat("gain_db", UNKNOWN))
+        },
     }
+
+
+def flat(name: str, estimate: Estimate) -> dict[str, float | None]:
+    """An estimate under one name, its bounds under two more; null for what is not known."""
+    plain = estimate.as_json()
+    return {name: plain["value"], f"{name}_low": plain["low"], f"{name}_high": plain["high"]}
 
 
 def told_held_out(spared: tuple[Scene, ...], share: float) -> str:

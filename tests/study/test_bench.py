@@ -186,7 +186,7 @@ def test_a_run_leaves_a_model_its_scores_and_all_its_losses(folder, bench, recip
     assert came["status"] == "done"
     assert json.loads((at / SCORES).read_text()) == came
     assert sorted(path.name for path in at.iterdir()) == sorted(
-        [SCORES, LOSSES, checkpoint.CARD, checkpoint.HISTORY, checkpoint.WEIGHTS]
+        [SCORES, LOSSES, checkpoint.CARD, checkpoint.HISTORY, checkpoint.SEEN, checkpoint.WEIGHTS]
     )
     losses = np.load(at / LOSSES)
     assert (losses.shape, losses.dtype) == ((4,), np.float32)

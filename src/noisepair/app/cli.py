@@ -30,6 +30,26 @@ COMMANDS = {
         noisepair train stack.tif --frames --out model --steps 5000
         noisepair train clean --noise gaussian --noise.sigma 25/255 --out model""",
     ),
+    "check": (
+        "checking",
+        """Say whether noisy shots are fit to train on: alignment, exposure, independence, noise.
+
+        Asked of the shots alone; no clean picture is needed, and nothing is trained.""",
+        """noisepair check shots_a shots_b
+        noisepair check stack.tif --frames --report checked
+        noisepair check scenes --json""",
+    ),
+    "verdict": (
+        "judging",
+        """Say whether a model works, by noisy shots alone: PSNR before and after, with intervals.
+
+        For two shots with independent zero-mean noise the error of each, denoised, against the
+        other tells the error against the clean picture that nobody has. Shots that the model was
+        trained on are no evidence, and are left out.""",
+        """noisepair verdict --model model shots_a shots_b
+        noisepair verdict --model model stack.tif --frames --report judged
+        noisepair verdict --model model scenes --json""",
+    ),
     "denoise": (
         "denoising",
         "Denoise pictures with a trained model; each keeps its name, format, type and metadata.",

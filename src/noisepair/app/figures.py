@@ -8,7 +8,7 @@ dark page has light axes), or as PNG on white. Colours: Okabe and Ito 2008, told
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,15 +153,17 @@ def duration(history: Sequence[Row]) -> str:
     return f" ({said} in all)"
 
 
-def gallery(rows: Sequence[Case]) -> "Figure":
+def gallery(rows: Sequence[Case], titles: Sequence[str] = ()) -> "Figure":
     """Rows of noisy, denoised and clean, one picture pixel to one screen pixel or a whole number.
+
+    `titles`: what the three are called where they are something else; nothing is scored then.
 
     A picture larger than 256 pixels is cropped where it has most detail. The PSNRs in the titles
     are those of the whole picture. All panels of a row map values to grey in the same way.
     """
     if not rows:
         raise InputError("There is no picture to show. Give at least one case.")
-    cells = [panels(case) for case in rows]
+    cells = [panels(case, titles) for case in rows]
     gap, head, left = 12, 40, 12  # screen pixels; head holds the titles of a row
     heights = [head + row[0][1].shape[0] + gap for row in cells]
     width = left + max(sum(picture.shape[1] + gap for _, picture in row) for row in cells)
@@ -190,8 +192,10 @@ def gallery(rows: Sequence[Case]) -> "Figure":
     return figure
 
 
-def panels(case: Case) -> list[tuple[str, np.ndarray]]:
+def panels(case: Case, titles: Sequence[str] = ()) -> list[tuple[str, np.ndarray]]:
     """The pictures of a row, ready for the screen: title, (h, w, 3) uint8."""
+    if titles:
+        return seen(zip(titles, (case.noisy, case.denoised, case.clean), strict=True), 1)
     before, after = case.closeness(case.noisy), case.closeness(case.denoised)
     noisy, denoised = "noisy", "denoised"
     if before:
@@ -199,8 +203,15 @@ def panels(case: Case) -> list[tuple[str, np.ndarray]]:
     if before and after:
         denoised += f"  {after.psnr:.2f} dB ({after.psnr - before.psnr:+.2f})"
     shown = [(noisy, case.noisy), (denoised, case.denoised), ("clean", case.clean)]
+    return seen(shown, -1)
+
+
+def seen(
+    shown: Iterable[tuple[str, np.ndarray | None]], decides: int
+) -> list[tuple[str, np.ndarray]]:
+    """Those that there are, cropped and brightened as one of them asks: the cleanest."""
     given = [(title, picture) for title, picture in shown if picture is not None]
-    reference = given[-1][1]  # the cleanest there is decides what is shown, and how bright
+    reference = given[decides][1]
     window = most_detail(reference, CROP)
     low, high = shown_range(reference)
     return [(title, on_screen(picture[window], low, high)) for title, picture in given]

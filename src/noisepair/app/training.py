@@ -1,6 +1,7 @@
 """`noisepair train`: read options, train, show how it goes, say what came of it."""
 
 import inspect
+import math
 import shlex
 import signal
 import sys
@@ -130,9 +131,11 @@ def told(denoiser: "Denoiser", out: Path, page: Path) -> str:
     if noise is not None and not noise.zero_mean:
         lines.append(f"No gain is estimated: {noise.kind} noise is not zero-mean.")
     elif came["gain_db"] is not None:
+        low, high = came["gain_db_low"], came["gain_db_high"]
+        sure = f" ({low:+.1f} to {high:+.1f})" if low is not None and high is not None else ""
         lines.append(
-            f"Best at step {came['best_step']}: about {came['gain_db']:+.1f} dB PSNR on held-out"
-            " scenes, estimated from their noisy shots (equal, independent, zero-mean noise)."
+            f"Best at step {came['best_step']}: {came['gain_db']:+.1f} dB PSNR{sure} on held-out"
+            " scenes, estimated from their noisy shots (independent zero-mean noise; 95 %)."
         )
     elif came["held_out_l2"] is not None:
         lines.append("Its held-out loss is within the noise itself: too little to estimate a gain.")
@@ -190,7 +193,10 @@ def plain(progress: Progress) -> str:
         parts.append(f"loss {progress.loss:.5f}")
     if progress.held_out is not None:
         parts.append(f"held-out {progress.held_out:.5f}")
-    if progress.gain_db is not None:
-        parts.append(f"PSNR {progress.gain_db:+.1f} dB (est.)")
+    if math.isfinite(progress.psnr.value):
+        doubt = progress.psnr.value - progress.psnr.low
+        sure = f" ± {doubt:.1f}" if math.isfinite(doubt) else ""
+        gain = f"{progress.gain.value:+.1f}".replace("-", "−")
+        parts.append(f"PSNR {progress.psnr.value:.1f}{sure} dB (est.), {gain} dB")
     parts.append(f"{progress.pictures_per_second:.0f} pictures/s")
     return "  ".join([*parts, f"{span(progress.seconds_left)} left"])

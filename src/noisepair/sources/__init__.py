@@ -15,18 +15,20 @@ from ._arrays import from_arrays, noisy_and_clean
 from ._check import checked
 from ._noise import made_shots, read_clean, spoil, unspoilt
 from ._paths import from_paths
-from ._scene import Given, Scene, Shot, Source, split
+from ._scene import Given, Scene, Shot, Source, fingerprints, split, unseen
 
 __all__ = [
     "Given",
     "Scene",
     "Shot",
     "Source",
+    "fingerprints",
     "made_shots",
     "noisy_and_clean",
     "open_source",
     "read_clean",
     "split",
+    "unseen",
 ]
 
 

@@ -95,6 +95,31 @@ def digest(shots: Iterable[Shot]) -> str:
     return total.hexdigest()
 
 
+def fingerprints(scenes: Iterable[Scene]) -> np.ndarray:
+    """A number for each shot, sorted uint64: whether a shot is among them can be asked later."""
+    found = [fingerprint(shot) for scene in scenes for shot in scene.shots]
+    return np.unique(np.array(found, np.uint64))
+
+
+def fingerprint(shot: Shot) -> int:
+    total = hashlib.blake2b(f"{shot.shape}{shot.dtype}".encode(), digest_size=8)
+    total.update(np.ascontiguousarray(shot).data)
+    return int.from_bytes(total.digest())
+
+
+def unseen(scenes: Iterable[Scene], seen: np.ndarray) -> tuple[Scene, ...]:
+    """Scenes of which no shot is among `seen`; of a sequence, its frames that are not."""
+    known, found = set(seen.tolist()), []
+    for scene in scenes:
+        new = [n for n, shot in enumerate(scene.shots) if fingerprint(shot) not in known]
+        if len(new) == len(scene.shots):
+            found.append(scene)
+        elif scene.frames and len(new) > 1 and new == list(range(new[0], new[-1] + 1)):
+            cut = slice(new[0], new[-1] + 1)
+            found.append(replace(scene, shots=scene.shots[cut], labels=scene.labels[cut]))
+    return tuple(found)
+
+
 def split(source: Source, share: float, seed: int) -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
     """Scenes to train on, and whole scenes held out; the latter empty where nothing can be spared.
 

@@ -1,0 +1,73 @@
+"""`noisepair check`: is this data fit? For people, for programs and as a page."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..check import Check
+from ..check import check as look
+from ..sources import open_source
+from .console import Options
+from .denoising import progress
+from .verdict_report import write_check
+
+STANDARD = Options()
+
+
+def check(
+    source: str,
+    source2: str | None = None,
+    /,
+    *,
+    frames: Annotated[bool, Parameter(negative="")] = False,
+    pattern: str | None = None,
+    report: Path | None = None,
+    options: Options = STANDARD,
+) -> int:
+    """Say whether noisy shots are fit to train on, and what is wrong where they are not.
+
+    Parameters
+    ----------
+    source
+        Shots, in any form that `noisepair train` takes.
+    source2
+        The second folder, or file.
+    frames
+        The source is a sequence, and neighbouring frames show the same scene.
+    pattern
+        How file names pair, as in '{scene}_{shot}.png'.
+    report
+        Folder for report.html: every figure with what it means, curves, and shots to look at.
+    """
+    shots = open_source(source, source2, frames=frames, pattern=pattern)
+    options.say(*shots.lines())
+    with progress(options, 1) as show:
+        found = look(shots, watch=show)
+    lines, plain = told(found), found.as_json()
+    if report:
+        page = write_check(report, found, shots)
+        lines += f"\nThe report is {page}."
+        plain["report"] = str(page)
+    options.result(lines, plain)
+    return 0
+
+
+def told(found: Check) -> str:
+    """The result for a person: the verdict, why, the figures, what to do."""
+    f = found.facts
+    rows = [
+        ("noise", f"{f.sigma.text(4)} of full scale, standard deviation; {f.curve.kind}"),
+        ("shift", f"{f.shift_px.text()} px"),
+        ("brightness", f"second shot × {f.gain.text(4)}"),
+        (
+            "shared noise",
+            f.between.text(3) if f.between.value == f.between.value else "cannot tell",
+        ),
+        ("neighbours", " ".join(f"{way} {rho[0]:+.3f}" for way, rho in f.autocorrelation.items())),
+        ("clipped", f"{f.curve.low:.2%} low, {f.curve.high:.2%} high"),
+    ]
+    words = [f"{found.verdict.capitalize()}. ({found.looked_at})"]
+    words += [f"  {'!' if one.weight != 'note' else '·'} {one.text}" for one in found.findings]
+    words += [f"  {name:<13} {value}" for name, value in rows]
+    return "\n".join([*words, *found.advice])
