@@ -265,11 +265,23 @@ def test_unequal_noise_is_noted_and_measured():
 
 
 def test_what_clipping_takes_from_the_mean():
-    for end in (-2.0, -0.3, 0.0, 0.8):
-        share = stats.norm.cdf(end)
-        draws = np.maximum(np.random.default_rng(0).normal(size=400_000), end)
-        error = 1 / math.sqrt(400_000)
-        assert abs(clip_bias(np.array([share]), np.array([1.0]))[0] - draws.mean()) < 4 * error
+    for end in (-2.0, -0.3, 0.0):
+        one, two = np.maximum(np.random.default_rng(0).normal(size=(2, 400_000)), end)
+        lone = np.mean((one == end) != (two == end))
+        found = clip_bias(np.array([lone]), np.array([np.var(one)]))[0]
+        assert abs(found - one.mean()) < 5 / math.sqrt(400_000)
+
+
+def test_a_white_scene_is_not_clipped_noise():
+    """What saturates in both shots alike has no noise that could be bent."""
+    clean = [np.where(c > 0.5, 1.0, c) for c in pictures()]
+    pairs = [
+        tuple(np.where(c == 1, 1.0, y).clip(0, 1) for y in pair)
+        for c, pair in zip(clean, sound(clean, sigma=0.02), strict=True)
+    ]
+    found = check(source(pairs)).facts.curve
+    assert found.high > 0.05
+    assert found.clip_bias < 0.05 * 0.02
 
 
 def test_the_finest_grain_keeps_the_variance_of_white_noise_and_nothing_of_a_cubic():

@@ -59,12 +59,15 @@ def told(found: Check) -> str:
     rows = [
         ("noise", f"{f.sigma.text(4)} of full scale, standard deviation; {f.curve.kind}"),
         ("shift", f"{f.shift_px.text()} px"),
-        ("brightness", f"second shot × {f.gain.text(4)}"),
+        ("brightness", f"{f.second} × {f.gain.text(4)}"),
         (
             "shared noise",
             f.between.text(3) if f.between.value == f.between.value else "cannot tell",
         ),
-        ("neighbours", " ".join(f"{way} {rho[0]:+.3f}" for way, rho in f.autocorrelation.items())),
+        (
+            "neighbours",
+            " ".join(f"{w} {r[0]:+.3f}" for w, r in f.autocorrelation.items()).replace("-", "−"),
+        ),
         ("clipped", f"{f.curve.low:.2%} low, {f.curve.high:.2%} high"),
     ]
     words = [f"{found.verdict.capitalize()}. ({found.looked_at})"]

@@ -148,11 +148,13 @@ def check(
     if watch:
         watch(0.9)
     shown = fixed_pattern([(p.one + p.two) / 2 for p in first_of_each(pairs)]) if by_scene else None
-    facts = facts_of(pooled, noise, shown, pairs, by_scene)
+    facts = facts_of(pooled, noise, shown, pairs, by_scene=by_scene, frames=source.scenes[0].frames)
     found = findings(facts)
     apart = pooled if by_scene else together(each, of, by_scene=True)
     rows = tuple(row(source.scenes[n].name, apart, at) for at, n in enumerate(np.unique(of)))
     seen = f"{len(pairs)} pairs of {len(rows)} of {len(source.scenes)} scenes"
+    if max(float(pair.one.max()) for pair in pairs) > 2:
+        seen += ", in the values that their floats have"
     return Check(verdict_of(found), found, advice(facts, found), facts, rows, seen)
 
 
@@ -214,7 +216,13 @@ def row(name: str, sums: Sums, at: int) -> SceneRow:
 
 
 def facts_of(
-    sums: Sums, noise: Curve, shown: Pattern | None, pairs: list[Pair], by_scene: bool
+    sums: Sums,
+    noise: Curve,
+    shown: Pattern | None,
+    pairs: list[Pair],
+    *,
+    by_scene: bool,
+    frames: bool,
 ) -> Facts:
     """From sums to figures with intervals."""
     moved = shift_of(sums, pairs)
@@ -269,6 +277,7 @@ def facts_of(
         scenes=len({pair.scene for pair in pairs}),
         values=count,
         by_scene=by_scene,
+        frames=frames,
     )
 
 
@@ -280,15 +289,28 @@ def shift_of(sums: Sums, pairs: list[Pair]) -> Solved:
     """
     fine = solve(sums["slopes"][:, :2, :2], sums["moved"][:, :2])
     coarse = np.median([peak(pair) for pair in first_of_each(pairs)[:32]], axis=0)
-    if np.hypot(*coarse) < 0.75:
-        return fine
     right, down = (round(float(one)) for one in coarse)
-    laid = [of_shift(pair.laid(right, down)) for pair in pairs]
-    rest = solve(
-        np.stack([one["slopes"][:2, :2] for one in laid]),
-        np.stack([one["moved"][:2] for one in laid]),
-    )
+    if np.hypot(*coarse) < 0.75 or not closer(pairs, right, down):
+        return fine
+    laid = [of_shift(unit) for pair in pairs for unit in tiled(pair.laid(right, down), TILE)]
+    matrices, vectors = ([one[name] for one in laid] for name in ("slopes", "moved"))
+    rest = solve(np.stack(matrices)[:, :2, :2], np.stack(vectors)[:, :2])
     return Solved(rest.values + np.array([right, down]), rest.errors, rest.units)
+
+
+def closer(pairs: list[Pair], right: int, down: int) -> bool:
+    """Whether smoothed shots differ by a tenth less once the second is moved back."""
+
+    def apart(one: Pair) -> float:
+        return float(np.square(gaussian_filter((one.one - one.two).mean(-1), 1.5)).mean())
+
+    fitting = [p for p in pairs if min(p.one.shape[:2]) > 2 * max(abs(right), abs(down)) + 8]
+    if not fitting:
+        return False
+    before, after = (
+        sum(apart(pair.laid(*by)) for pair in fitting) for by in ((0, 0), (right, down))
+    )
+    return after < 0.9 * before
 
 
 def turn_of(sums: Sums) -> Solved:

@@ -123,24 +123,26 @@ def of_shift(pair: Pair) -> Sums:
     """
     one, two = (ndimage.gaussian_filter(y.mean(-1), SMOOTH) for y in (pair.one, pair.two))
     d = one - two
-    down, right = np.gradient((one + two) / 2) if min(d.shape) > 1 else (d * 0, d * 0)
     top, left, height, width = pair.frame or (0, 0, *d.shape)
     y, x = np.mgrid[top : top + d.shape[0], left : left + d.shape[1]]
     y, x = (y - (height - 1) / 2) / height, (x - (width - 1) / 2) / width
-    height, width = d.shape
-    terms = np.stack(
-        [slope * place for place in (np.ones_like(x), x, y) for slope in (right, down)]
-    )
     rim = 4 if min(d.shape) > 24 else 0  # the filter repeats the rim, and a scene moves there too
-    window = np.s_[..., rim : height - rim, rim : width - rim]
-    flat = terms[window].reshape(6, -1)
-    # slopes of one shot times those of the other: noise has no part in their mean
+    window = np.s_[rim : d.shape[0] - rim, rim : d.shape[1] - rim]
+    sides = []
+    for smooth in (one, two):
+        down, right = np.gradient(smooth) if min(d.shape) > 1 else (d * 0, d * 0)
+        terms = [g * place for place in (np.ones_like(x), x, y) for g in (right, down)]
+        sides.append(np.stack([term[window].ravel() for term in terms]))
+    # slopes of one shot times those of the other: where there is noise alone, that is nothing, and
+    # no shift can be told; slopes times themselves would call it well known, and none
+    matrix = sides[0] @ sides[1].T
+    matrix = (matrix + matrix.T) / 2
+    vector = (sides[0] + sides[1]) @ (d - d.mean())[window].ravel() / 2
     sharp = [
         np.vdot(np.diff(pair.one, axis=axis), np.diff(pair.two, axis=axis)) / pair.one.shape[-1]
         for axis in (1, 0)
     ]
-    moved = flat @ (d - d.mean())[window].ravel()
-    return {"slopes": flat @ flat.T, "moved": moved, "sharp": np.array(sharp, float)}
+    return {"slopes": matrix, "moved": vector, "sharp": np.array(sharp, float)}
 
 
 def of_light(pair: Pair) -> Sums:

@@ -66,7 +66,7 @@ def curve(units: Sequence[Pair]) -> Curve:
         squares.append(np.square(d - d.mean((0, 1))).ravel()[::every] / 2)
         masks.append(~unit.clipped.ravel()[::every])
         for side, found in enumerate(cut):
-            found.append(share(unit, upper=bool(side)).ravel()[::every])
+            found.append(cut_off(unit, upper=bool(side))[:, ::every])
     level, half, good = map(np.concatenate, (levels, squares, masks))
     edges = np.unique(
         np.quantile(level[:: max(1, len(level) // 400_000)], np.linspace(0, 1, LEVELS))
@@ -87,7 +87,11 @@ def curve(units: Sequence[Pair]) -> Curve:
         mask & (squared <= FAR**2 * middle[place[at : at + len(mask)]])
         for mask, squared, at in zip(masks, squares, starts(masks), strict=True)
     ]
-    ends = [np.bincount(place, np.concatenate(one), len(count)) / size for one in cut]
+    ends, lone = [], []
+    for found in cut:
+        both = np.concatenate(found, 1)
+        ends.append(np.bincount(place, both.mean(0), len(count)) / size)
+        lone.append(np.bincount(place, both[0] != both[1], len(count)) / size)
     whole = (count > 100) & (ends[0] + ends[1] < 0.01)  # more clipped narrows the noise
     if whole.sum() < 3:  # then where least is clipped
         whole = (count > 0) & (
@@ -95,9 +99,7 @@ def curve(units: Sequence[Pair]) -> Curve:
         )
     weight = np.where(whole, 1 / np.maximum(variance, 1e-12) ** 2, 0)
     line = fitted(levels, squares, masks, place, weight)
-    sigma = np.sqrt(np.maximum(line.values[0] + line.values[1] * mean, 0))
-    sigma = np.where(np.isfinite(sigma), sigma, variance**0.5)
-    bias = clip_bias(ends[0], sigma) + clip_bias(ends[1], sigma)
+    bias = clip_bias(lone[0], variance) + clip_bias(lone[1], variance)
     total = max(1.0, count.sum())
     return Curve(
         mean[count > 0], variance[count > 0], bias[count > 0], line, far,
@@ -117,10 +119,10 @@ def starts(parts: Sequence[np.ndarray]) -> list[int]:
     return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
 
 
-def share(unit: Pair, *, upper: bool) -> np.ndarray:
-    """Of each pixel, which part of its two shots is at this end of the range: 0, ½ or 1."""
-    both = np.stack([unit.one, unit.two])
-    return np.asarray((both >= unit.high if upper else both <= unit.low).mean(0))
+def cut_off(unit: Pair, *, upper: bool) -> np.ndarray:
+    """Of each shot, which values are at this end of the range, (2, values)."""
+    both = np.stack([unit.one, unit.two]).reshape(2, -1)
+    return np.asarray(both >= unit.high if upper else both <= unit.low)
 
 
 def fitted(
@@ -142,18 +144,23 @@ def fitted(
     return solve(np.array(matrices), np.array(vectors))
 
 
-def clip_bias(clipped: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """|E[clip(x + n)] − x| where a share of Gaussian noise is cut off at one end.
+def clip_bias(lone: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """|E[y] − x| where Gaussian noise is cut off at one end, by level.
 
-    With t = −Φ⁻¹(share) standard deviations to the end: σ (φ(t) − t Φ(−t)).
+    `lone`: the share of pixels of which one shot is cut off and the other is not, 2 p (1 − p);
+    where the scene itself is white both are, and nothing is bent. With a = Φ⁻¹(p) the end lies a
+    standard deviations from x; what is left of the noise has the mean m = a p + φ(a), and its
+    variance, which was measured, tells σ.
 
-    >>> float(clip_bias(np.array([0.5]), np.array([1.0]))[0].round(4))
-    0.3989
+    >>> clip_bias(np.array([0.5]), np.array([0.5 - 1 / (2 * math.pi)])).round(4).tolist()
+    [0.3989]
     """
-    some = np.clip(clipped, 0.0, 0.9999)
-    t = -ndtri(np.maximum(some, 1e-300))
-    bias = sigma * (np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi) - t * some)
-    return np.where(some > 0, bias, 0.0)
+    p = (1 - np.sqrt(np.maximum(0.0, 1 - 2 * np.clip(lone, 0.0, 0.5)))) / 2
+    a = ndtri(np.maximum(p, 1e-300))
+    bell = np.exp(-(a**2) / 2) / math.sqrt(2 * math.pi)
+    mean = a * p + bell
+    left = a**2 * p + (1 - p) + a * bell - mean**2
+    return np.where(p > 0, np.sqrt(variance / left) * mean, 0.0)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ UNEQUAL = 0.02
 BETWEEN = 0.03
 PATTERN = 0.02  # of the noise's standard deviation
 CLIPPED = 0.002
+BENT = 0.01  # of the noise's standard deviation
 FAR = 1e-4
 STILL = "The shots do not differ: there is no noise to learn from."
 
@@ -55,6 +56,11 @@ class Facts:
     scenes: int
     values: int
     by_scene: bool
+    frames: bool
+
+    @property
+    def second(self) -> str:
+        return "next frame" if self.frames else "second shot"
 
     @property
     def white(self) -> bool:
@@ -105,7 +111,7 @@ def turned(f: Facts) -> Finding | None:
         return None
     return Finding(
         "rotation", "unfit" if far > 1 else "care",
-        f"The second shot is turned or stretched against the first: its sides lie {far:.2f} pixels"
+        f"The {f.second} is turned or stretched against the first: its sides lie {far:.2f} pixels"
         " off where its middle fits. Register the shots with a rotation and a scale, not a shift"
         " alone.",
     )  # fmt: skip
@@ -125,7 +131,7 @@ def shifted(f: Facts) -> Finding | None:
         return None
     right, down = f.shift.values
     words = (
-        f"The second shot lies {f.shift_px.text()} pixels from the first ({right:+.2f} to the"
+        f"The {f.second} lies {f.shift_px.text()} pixels from the first ({right:+.2f} to the"
         f" right, {down:+.2f} down). {costs(f)}Edges are learnt blurred: align the shots."
     ).replace("-", "−")
     grave = f.shift_px.value > 1 or f.shift_error > f.sigma.value**2
@@ -138,7 +144,7 @@ def brighter(f: Facts) -> Finding | None:
     if not gain and not step:
         return None
     words = (
-        f"The second shot is {f.gain.text(3)} times as bright as the first, plus"
+        f"The {f.second} is {f.gain.text(3)} times as bright as the first, plus"
         f" {f.offset.value:+.4f} of full scale. A network learns the mean of both: bring the shots"
         " to one exposure first, or the result is as wrong as they differ."
     )
@@ -185,6 +191,13 @@ def cut_off(f: Facts) -> Finding | None:
     if share < CLIPPED:
         return None
     part = f.curve.clip_bias / f.sigma.value if f.sigma.value else 0.0
+    if part < BENT:
+        return Finding(
+            "clipping", "note",
+            f"{f.curve.low:.1%} of the values stand at the lower end of the range and"
+            f" {f.curve.high:.1%} at the upper, in both shots alike: the scene is black or white"
+            " there, and the noise is hardly bent.",
+        )  # fmt: skip
     return Finding(
         "clipping", "unfit" if share > 0.5 else "care",
         f"{f.curve.low:.1%} of the values stand at the lower end of the range and"
@@ -249,7 +262,7 @@ def outlying(f: Facts) -> Finding | None:
 
 
 def unknown(f: Facts) -> Finding | None:
-    if math.isfinite(f.shift_px.high):
+    if math.isfinite(f.sigma.high):
         return None
     return Finding(
         "size", "care",
@@ -286,6 +299,8 @@ def loss_for(f: Facts) -> str:
 
 
 def augmentation(f: Facts, kinds: set[str]) -> str:
+    if "size" in kinds:
+        return "Augmentation: exchange and flips; too little is known of the noise for more."
     valid = ["exchange"]
     if f.white and f.equal and not kinds & {"photometry", "registration", "lines", "compression"}:
         valid.append("pixels")
@@ -304,9 +319,9 @@ def amount(f: Facts) -> str:
     """
     need = round((NORMAL_DB / 0.1 * 10) ** 2)
     held = f.values // 10
-    words = (
-        "enough" if held >= need else f"{math.ceil(need / max(1, held))} times as many are wanted"
-    )
+    times = math.ceil(need / max(1, held))
+    words = "enough" if times <= 1 else f"{times} times as many are wanted"
+    words = words if times <= 100 else "many more are wanted"
     return (
         f"To measure a gain of 10 dB to ±0.1 dB takes about {need:,} held-out pixels; a tenth of"
         f" these is {held:,}: {words}. More scenes teach more than more shots of one."
