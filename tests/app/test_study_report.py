@@ -449,3 +449,13 @@ def test_a_run_that_left_nothing_is_drawn_as_nothing(tmp_path):
     assert study_tables.track(row, lambda line: line["held_out"]) == []
     assert study_figures.first_losses(row).size == 0
     assert not Path("nowhere").exists()
+
+
+def test_runs_of_a_time_budget_are_laid_side_by_side_by_seconds():
+    from noisepair.study import Row
+
+    row = Row.__new__(Row)
+    assert study_tables.clocked([]) == "epoch"
+    for recipe, by in (({"budget": 40.0}, "seconds"), ({"steps": 40}, "epoch")):
+        object.__setattr__(row, "runs", [{"recipe": recipe, "folder": "x"}])
+        assert study_tables.clocked([row]) == by

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..study import LOSSES, Row
 from .figures import INK, POINTS, canvas, decades, writable
-from .study_tables import track
+from .study_tables import clocked, track
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def height(row: Row) -> float:
 
 
 def curves(rows: Sequence[Row], noisy: float) -> "Figure":
-    """Training loss, held-out loss and PSNR against epochs: mean over seeds, and their range."""
+    """Training loss, held-out loss and PSNR along the run: mean over seeds, and their range."""
     rows, tracks = picked(rows), tracked(rows)
     figure, panels = canvas(WIDTH, 2.0 * len(tracks) + 0.5 + legend_height(rows), len(tracks))
     for axes, (name, found) in zip(panels, tracks.items(), strict=True):
@@ -61,24 +61,25 @@ def curves(rows: Sequence[Row], noisy: float) -> "Figure":
             deep(axes, [*middle, noisy])
         axes.sharex(panels[0])
         axes.tick_params(labelbottom=axes is panels[-1])
-    panels[-1].set_xlabel("epoch")
+    panels[-1].set_xlabel(clocked(rows))
     legend(figure, rows)
     return figure
 
 
 def tracked(rows: Sequence[Row]) -> dict[str, list[np.ndarray]]:
-    """What there is to draw against epochs: a panel's name, and a track a setting."""
+    """What there is to draw against epochs or seconds: a panel's name, and a track a setting."""
     reads: dict[str, Read] = {
         "training loss": lambda line: line["mean_loss"],
         "held-out loss": lambda line: line["held_out"],
         "PSNR (dB)": lambda line: line.get("scores", {}).get(rows[0].measure),
     }
-    found = {name: [seen(track(row, read)) for row in picked(rows)] for name, read in reads.items()}
+    by, chosen = clocked(picked(rows)), picked(rows)
+    found = {name: [seen(track(row, read, by)) for row in chosen] for name, read in reads.items()}
     return {name: tracks for name, tracks in found.items() if any(map(len, tracks))}
 
 
 def seen(found: Sequence[tuple[float, Sequence[float]]]) -> np.ndarray:
-    """(validations, 4): epoch, mean, least and most over seeds."""
+    """(validations, 4): epoch or seconds, mean, least and most over seeds."""
     points = [(at, sum(v) / len(v), min(v), max(v)) for at, v in found if v]
     return np.array(points, dtype=np.float64).reshape(-1, 4)
 

@@ -102,7 +102,7 @@ def drawings(outcome: Outcome) -> "dict[str, tuple[Figure, str]]":
     found: dict[str, tuple[Figure, str]] = {}
     if study_figures.tracked(rows):
         captions = (
-            f"{eight}Against epochs: the mean training loss since the validation before; the"
+            f"{eight}Along the run: the mean training loss since the validation before; the"
             " squared error on held-out pairs of noisy shots; the PSNR on the first pictures of"
             f" {outcome.tests[0]} ({MEASURES[page.measure]}). {SHADE} {level}{CUT}"
         )

@@ -176,37 +176,47 @@ def along(outcome: Outcome) -> Sheet:
     """PSNR at each validation, where the study asks for it; reported lists beside ours."""
     page = outcome.study.page
     columns: dict[str, list[Cell]] = {}
-    epochs: list[Cell] = []
-    for row in outcome.rows() if page.along else ():
-        found = track(row, lambda line: line.get("scores", {}).get(page.measure))
-        columns[row.setting.name] = [mean(values) for _, values in found]
-        if len(found) > len(epochs):
-            epochs = [f"{epoch:.3g}" for epoch, _ in found]
+    rows = outcome.rows() if page.along else []
+    by = clocked(rows)
+    tracks = [track(row, lambda line: line.get("scores", {}).get(page.measure), by) for row in rows]
+    places = [at for at, _ in max(tracks, key=len, default=[])]
+    for row, found in zip(rows, tracks, strict=True):
+        # validations come at other times in another setting: the last one that was over by then
+        passed = [[v for at, v in found if at <= place * 1.02] for place in places]
+        known: list[Cell] = [mean(before[-1]) if before else None for before in passed]
+        columns[row.setting.name] = known if by == "seconds" else [mean(v) for _, v in found]
         theirs = page.reported.get(row.setting.name)
         if isinstance(theirs, list):
             columns[f"{row.setting.name}, reported"] = [*theirs]
-    count = len(epochs)
+    count = len(places)
     padded = [[*column[:count], *[None] * (count - len(column))] for column in columns.values()]
-    lines = [list(line) for line in zip(epochs, *padded, strict=True)]
-    return Sheet("PSNR along the run, dB", ["epoch", *columns], lines, [KEPT])
+    shown: list[Cell] = [f"{place:.0f}" if by == "seconds" else f"{place:.3g}" for place in places]
+    lines = [list(line) for line in zip(shown, *padded, strict=True)]
+    return Sheet("PSNR along the run, dB", [by, *columns], lines, [KEPT])
 
 
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def clocked(rows: Sequence[Row]) -> str:
+    """What runs are laid side by side by: seconds, if all of them had a budget; else epochs."""
+    runs = [run for row in rows for run in row.runs]
+    return "seconds" if runs and all("budget" in run.get("recipe", {}) for run in runs) else "epoch"
+
+
 def track(
-    row: Row, read: Callable[[Mapping[str, Any]], float | None]
+    row: Row, read: Callable[[Mapping[str, Any]], float | None], by: str = "epoch"
 ) -> list[tuple[float, list[float]]]:
-    """At each validation after the first step: the epoch, and a value a run that has one."""
+    """At each validation after the first step: the epoch or second, a value a run that has one."""
     histories = [checkpoint.read_history(Path(run["folder"])) for run in row.runs]
     trained = [[line for line in lines if line["step"]] for lines in histories]
     found = []
     for lines in zip_longest(*trained):
         there = [line for line in lines if line is not None]
         values = [value for line in there if (value := read(line)) is not None]
-        epoch = mean([line["epoch"] for line in there])
-        found.append((epoch, [value for value in values if math.isfinite(value)]))
+        at = mean([line[by] for line in there])
+        found.append((at, [value for value in values if math.isfinite(value)]))
     return found
 
 
