@@ -262,6 +262,17 @@ def test_pictures_of_any_small_size_come_to_an_answer():
         assert "inf" not in text
 
 
+def test_one_small_clipped_picture_comes_to_an_answer_without_an_end():
+    clean = [np.clip((one - 0.2) / 0.6, 0, 1) for one in pictures(1, 16)]
+    rng = np.random.default_rng(0)
+    cut = source(
+        clean, (0.4, 0.4), noise=lambda x, s: np.clip(x + s * rng.normal(size=x.shape), 0, 1)
+    )
+    found = verdict(lambda pages: pages * 0.5, cut)
+    assert "nan" not in str(found.as_json())
+    assert found.denoised.low <= found.denoised.value <= found.denoised.high
+
+
 def test_shots_without_noise_judge_nothing():
     one = pictures(2)
     still = Source(tuple(Scene(f"{n}", (c, c), ("a", "b")) for n, c in enumerate(one)), "made")

@@ -30,8 +30,8 @@ from .errors import InputError
 from .intervals import SCENES, Estimate, Solved, Units, ratio
 from .sources import Given, Scene, Source, open_source
 
-BLOCK = 128
-TILE, COARSE = 4, 16  # side of a block where scenes are few: of white noise, of correlated
+BLOCK = 128  # side of what stands for a scene in the residuals, where scenes are few
+TILE, COARSE = 4, 16  # side of the blocks whose differences tell the noise: white, correlated
 LAGS = 8
 CLIPPED = 0.001  # share of values; less changes no figure by a hundredth of a decibel
 BINS = 24  # of brightness, for the bias
@@ -417,9 +417,9 @@ def widened(
     three: tuple[Estimate, Estimate, Estimate], doubt: float
 ) -> tuple[Estimate, Estimate, Estimate]:
     """The figures where the denoised error may be `doubt` more or less."""
-    if not doubt:
-        return three
     before, after, gain = three
+    if not doubt or not math.isfinite(after.low):
+        return three
     low = -10 * math.log10(10 ** (-after.low / 10) + doubt)
     least = 10 ** (-after.high / 10) - doubt
     high = -10 * math.log10(least) if least > 0 else math.inf
@@ -470,7 +470,8 @@ def judged(v: Verdict) -> tuple[str, tuple[str, ...]]:
         )
     if v.bias.most > 4 and v.bias.size > 0.1 * v.check.facts.sigma.value:
         reasons.append(
-            f"Brightness is off by {v.bias.size:.4f} of full scale (root mean square over levels):"
-            " the loss learns another value than the mean, or the shots were not exposed alike."
+            f"Seen by brightness the result is off by {v.bias.size:.4f} of full scale (root mean"
+            " square over levels): contrast was lost, the loss learns another value than the mean,"
+            " or the shots were not exposed alike."
         )
     return word, tuple(reasons)

@@ -220,8 +220,13 @@ def numbers(found: Verdict) -> Table:
         ["Gain on these, dB", found.here.text(sign=True), "of these pictures, over other noise"],
         [
             "Error both shots share",
-            f"{found.lost.text(2)}",
+            known(found.lost, 2),
             "lost or invented detail; the rest is noise",
+        ],
+        [
+            "What is left follows the picture",
+            known(found.follows, 3),
+            "correlation; 0 if the loss fits",
         ],
         ["Largest bias, standard errors", f"{found.bias.most:.1f}", "over brightness; 3 is usual"],
         ["Bias, full scale is 1", f"{found.bias.size:.4f}", "root mean square over brightness"],
