@@ -28,7 +28,7 @@ class Estimate:
 
     def as_json(self) -> dict[str, float | None]:
         """The three by name; null for what is not known or has no end."""
-        return {n: v if math.isfinite(v) else None for n, v in vars(self).items()}
+        return {name: none_of_nan(value) for name, value in vars(self).items()}
 
     def __contains__(self, value: float | int) -> bool:
         return bool(self.low <= value <= self.high)
@@ -46,6 +46,11 @@ class Estimate:
         if math.isfinite(self.low):
             return f"{one} (at least {two})" if math.isfinite(self.value) else f"at least {two}"
         return f"{one} (how surely is unknown)" if math.isfinite(self.value) else "unknown"
+
+
+def none_of_nan(value: float) -> float | None:
+    """For JSON, which has no number that is none."""
+    return float(value) if math.isfinite(value) else None
 
 
 UNKNOWN = Estimate(math.nan, -math.inf, math.inf)

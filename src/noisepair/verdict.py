@@ -27,7 +27,7 @@ from scipy import ndimage
 from . import images, intervals
 from .check import Check, check
 from .errors import InputError
-from .intervals import SCENES, Estimate, Solved, Units, ratio
+from .intervals import SCENES, Estimate, Solved, Units, none_of_nan, ratio
 from .sources import Given, Scene, Source, open_source
 
 BLOCK = 128  # side of what stands for a scene in the residuals, where scenes are few
@@ -197,10 +197,6 @@ class Verdict:
             ],
             "check": {"verdict": self.check.verdict, "reasons": list(self.check.reasons)},
         }  # fmt: skip
-
-
-def none_of_nan(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def verdict(

@@ -15,7 +15,17 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from .. import images
-from ..intervals import NORMAL, SCENES, UNKNOWN, Estimate, Solved, ratio, solve, student
+from ..intervals import (
+    NORMAL,
+    SCENES,
+    UNKNOWN,
+    Estimate,
+    Solved,
+    none_of_nan,
+    ratio,
+    solve,
+    student,
+)
 from ..sources import Given, Scene, Source, open_source
 from ._measure import GRAIN_DOUBT, LAGS, Pair, Sums, measured, of_shift, tiled, together
 from ._noise import Curve, Pattern, curve, fixed_pattern
@@ -104,10 +114,6 @@ def turn_px(turn: Solved) -> Estimate:
         return Estimate(most, 0.0, math.inf)
     reach = student(turn.units - 1) * float(turn.errors.max()) / 2
     return Estimate(most, max(0.0, most - reach), most + reach)
-
-
-def none_of_nan(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def plain_of(value: Any) -> Any:
