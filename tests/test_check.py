@@ -157,6 +157,15 @@ def test_noise_that_both_shots_share_is_found():
     assert found.as_json()["noise"]["between_shots"] == found.facts.between.value
 
 
+def test_texture_that_some_scenes_have_is_not_called_shared_noise():
+    rng = np.random.default_rng(4)
+    clean = pictures(16)
+    rough = [0.3 * SIGMA * (n % 4) * rng.normal(size=c.shape) for n, c in enumerate(clean)]
+    found = check(source(sound([c + r for c, r in zip(clean, rough, strict=True)])))
+    assert "independence" not in kinds(found)
+    assert found.verdict == "fit"
+
+
 def test_a_pattern_of_the_camera_is_found():
     clean = pictures(20)
     pattern = 0.2 * noise(clean[0], 77)

@@ -273,7 +273,8 @@ def facts_of(
         grid_pull=max((o.pull() for way in grid.values() for o in way), key=abs, default=0.0),
         unequal=ratio(sums["unequal"], d2).estimate(),
         unequal_pull=ratio(sums["unequal"], d2).pull(),
-        between=between_of(sums, smallest),
+        between=between_of(sums, smallest)[0],
+        between_alike=between_of(sums, smallest)[1],
         pattern=fixed,
         pattern_pull=shown.pull if shown else 0.0,
         curve=noise,
@@ -409,20 +410,22 @@ def strongest(lines: dict[str, Solved], lengths: dict[str, int]) -> Estimate:
     return Estimate(one.value / length, one.low / length, one.high / length)
 
 
-def between_of(sums: Sums, smallest: int) -> Estimate:
+def between_of(sums: Sums, smallest: int) -> tuple[Estimate, bool]:
     """At most this much of the finest noise is the same in both shots (correlation).
 
-    Texture of the scene is shared too, so the least quarter of the units decides.
+    Texture of the scene is shared too, so the least quarter of the units decides; and whether the
+    units are as alike as chance alone would have them, up to their middle.
     """
     whole = sums["grain"] > 0
     if smallest < 64 or whole.sum() < 4:
-        return UNKNOWN  # there is no flat place in pictures so small
+        return UNKNOWN, True  # there is no flat place in pictures so small
     each = sums["shared"][whole] / sums["grain"][whole]
     # by chance alone a unit's figure has this deviation, and a quarter lies 0.674 of it too low
     chance = float(np.median(GRAIN_DOUBT / np.sqrt(sums["flat area"][whole])))
     value = float(np.quantile(each, 0.25)) + 0.674 * chance
     half = NORMAL * 1.36 * chance / math.sqrt(len(each))  # of a normal law's first quartile
-    return Estimate(value, value - half, value + half)
+    alike = float(np.median(each) - np.quantile(each, 0.25)) < 3 * 0.674 * chance
+    return Estimate(value, value - half, value + half), alike
 
 
 def flicker_of(sums: Sums, by_scene: bool) -> float:

@@ -47,6 +47,7 @@ class Facts:
     unequal: Estimate
     unequal_pull: float
     between: Estimate
+    between_alike: bool  # whether all units share alike, as noise would and texture does not
     pattern: Estimate
     pattern_pull: float
     curve: Curve
@@ -165,9 +166,15 @@ def flickering(f: Facts) -> Finding | None:
 def shared(f: Facts) -> Finding | None:
     if not f.between.low > BETWEEN:
         return None
-    grave = f.between.value > 0.5
+    if not f.between_alike and f.between.value < 0.5:
+        return Finding(
+            "texture", "note",
+            f"In flat places {f.between.text()} of the finest grain is the same in both shots, more"
+            " in some scenes than in others: texture, most likely. Noise that the shots share could"
+            " not be seen beside it.",
+        )  # fmt: skip
     return Finding(
-        "independence", "unfit" if grave else "care",
+        "independence", "unfit" if f.between.value > 0.5 else "care",
         f"In flat places {f.between.text()} of the finest noise is the same in both shots: frames"
         " that were averaged over each other, a repeated frame, one file compressed twice, or fine"
         " texture everywhere. What both shots share is learnt as if it were scene, and every"
@@ -280,9 +287,9 @@ def advice(f: Facts, found: tuple[Finding, ...]) -> tuple[str, ...]:
 def loss_for(f: Facts) -> str:
     if f.curve.far > 0.01:
         return (
-            "Loss: l1. So many outliers pull the mean that l2 learns; the median of noise that"
-            " spoils fewer than half the pixels is the scene. l0 (the mode) if bright and dark"
-            " ones are not alike."
+            "Loss: l1 if the outliers are impulses that know nothing of the scene (hot pixels,"
+            " cosmic rays), for the middle value of noise that spoils fewer than half the pixels is"
+            " the scene; l2 if a wild but fair noise makes them, such as random sampling."
         )
     if f.curve.clip_bias > 0.05 * f.sigma.value and f.curve.kind == "gaussian":
         return (
