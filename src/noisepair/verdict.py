@@ -22,10 +22,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import ndimage
 
 from . import images, intervals
-from .check import Check, check
+from .check import Check, check, neighbours
 from .errors import InputError
 from .intervals import SCENES, Estimate, Solved, Units, none_of_nan, ratio
 from .sources import Given, Scene, Source, open_source
@@ -294,8 +293,7 @@ def residuals(shots: Shots, edges: np.ndarray) -> dict[str, np.ndarray]:
     """Sums over one place; t₁ = y₂ − f₁ has the noise of the other shot, r₁ = y₁ − f₁ its own."""
     (y1, y2), (f1, f2) = shots.noisy[:2], shots.denoised
     t1, t2, r1, r2, d = y2 - f1, y1 - f2, y1 - f1, y2 - f2, y1 - y2
-    c = (y1 + y2) / 2
-    c = (9 * ndimage.uniform_filter(c, (3, 3, 1), mode="reflect") - c) / 8
+    c = neighbours((y1 + y2) / 2)
     place = np.searchsorted(edges, c.ravel(), "right")
     found = {
         "values": np.array(float(d.size)),

@@ -27,11 +27,11 @@ from ..intervals import (
     student,
 )
 from ..sources import Given, Scene, Source, open_source
-from ._measure import GRAIN_DOUBT, LAGS, Pair, Sums, measured, of_shift, tiled, together
+from ._measure import GRAIN_DOUBT, LAGS, Pair, Sums, measured, neighbours, of_shift, tiled, together
 from ._noise import Curve, Pattern, curve, fixed_pattern
 from ._words import Facts, Finding, advice, findings, verdict_of
 
-__all__ = ["QUICK", "Check", "Finding", "Pair", "SceneRow", "check", "pairs_of"]
+__all__ = ["QUICK", "Check", "Finding", "Pair", "SceneRow", "check", "neighbours", "pairs_of"]
 
 PIXELS = 8_000_000  # looked at: more change no answer
 QUICK = 1_000_000  # before a training
@@ -231,7 +231,7 @@ def facts_of(
     frames: bool,
 ) -> Facts:
     """From sums to figures with intervals."""
-    moved = shift_of(sums, pairs)
+    moved, turn = shift_of(sums, pairs), turn_of(sums)
     line, offset = light_of(sums["light"])
     d2 = sums["d2"]
     level = ratio(d2 / 2, sums["values"])
@@ -250,6 +250,8 @@ def facts_of(
     }
     smallest = min(min(pair.one.shape[:2]) for pair in pairs)
     count = sum(pair.one.shape[0] * pair.one.shape[1] for pair in pairs)
+    between, alike = between_of(sums, smallest)
+    unequal = ratio(sums["unequal"], d2)
     fixed = UNKNOWN
     if shown is not None:
         doubt = shown.sigma / max(abs(shown.pull), 1e-9)
@@ -258,8 +260,8 @@ def facts_of(
         sigma=sigma,
         shift=moved,
         shift_px=length_of(moved),
-        turn=turn_of(sums),
-        turn_px=turn_px(turn_of(sums)),
+        turn=turn,
+        turn_px=turn_px(turn),
         shift_error=float(sums["sharp"].sum(0) / max(1, count) @ np.square(moved.values)),
         gain=line.estimate(),
         gain_pull=away_from_one(line),
@@ -271,19 +273,17 @@ def facts_of(
         lines_pull=max((one.pull() for one in lines.values()), key=abs),
         grid=max((float(o.values[0]) for way in grid.values() for o in way), key=abs, default=0.0),
         grid_pull=max((o.pull() for way in grid.values() for o in way), key=abs, default=0.0),
-        unequal=ratio(sums["unequal"], d2).estimate(),
-        unequal_pull=ratio(sums["unequal"], d2).pull(),
-        between=between_of(sums, smallest)[0],
-        between_alike=between_of(sums, smallest)[1],
+        unequal=unequal.estimate(),
+        unequal_pull=unequal.pull(),
+        between=between,
+        between_alike=alike,
         pattern=fixed,
         pattern_pull=shown.pull if shown else 0.0,
         curve=noise,
         noise_gain=noise.line.estimate(1),
         read=rooted(noise.line.estimate(0)),
         flicker=flicker_of(sums, by_scene),
-        scenes=len({pair.scene for pair in pairs}),
         values=count,
-        by_scene=by_scene,
         frames=frames,
     )
 

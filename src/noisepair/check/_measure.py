@@ -112,8 +112,12 @@ def of_noise(d: np.ndarray) -> Sums:
 def of_inequality(pair: Pair) -> np.ndarray:
     """(y₁ − c)² − (y₂ − c)² with the mean c of the pixels around: σ₁² − σ₂², if noise is white."""
     both = (pair.one + pair.two) / 2
-    around = (9 * ndimage.uniform_filter(both, (3, 3, 1), mode="reflect") - both) / 8
-    return np.array(np.vdot(pair.one - pair.two, 2 * (both - around)), float)
+    return np.array(np.vdot(pair.one - pair.two, 2 * (both - neighbours(both))), float)
+
+
+def neighbours(picture: np.ndarray) -> np.ndarray:
+    """The mean of the eight pixels around each, (H, W, C): it shares no white noise with it."""
+    return (9 * ndimage.uniform_filter(picture, (3, 3, 1), mode="reflect") - picture) / 8
 
 
 def of_shift(pair: Pair) -> Sums:

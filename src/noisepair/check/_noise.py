@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from ..intervals import Solved, solve
-from ._measure import Pair
+from ._measure import Pair, neighbours
 
 VALUES = 4_000_000  # that the curve is drawn from, at most
 LEVELS = 48  # bins of brightness, as many values in each
@@ -59,8 +59,7 @@ def curve(units: Sequence[Pair]) -> Curve:
     cut: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     every = math.ceil(sum(unit.one.size for unit in units) / VALUES)
     for unit in units:
-        both = (unit.one + unit.two) / 2
-        around = (9 * ndimage.uniform_filter(both, (3, 3, 1), mode="reflect") - both) / 8
+        around = neighbours((unit.one + unit.two) / 2)
         d = unit.one - unit.two
         levels.append(around.ravel()[::every])
         squares.append(np.square(d - d.mean((0, 1))).ravel()[::every] / 2)
@@ -76,9 +75,8 @@ def curve(units: Sequence[Pair]) -> Curve:
     size = np.maximum(count, 1)
     variance = np.bincount(place, half, len(count)) / size
     mean = np.bincount(place, level, len(count)) / size
-    middle = np.maximum(
-        medians(half, place, len(count)) / 0.4549, variance / 10
-    )  # of χ², 1 freedom
+    # 0.4549 is the median of χ² with one degree of freedom
+    middle = np.maximum(medians(half, place, len(count)) / 0.4549, variance / 10)
     beyond = half > FAR**2 * middle[place]
     far = float(beyond[good].mean()) if good.any() else 0.0
     kept = np.bincount(place, ~beyond, len(count))

@@ -54,9 +54,7 @@ class Facts:
     noise_gain: Estimate
     read: Estimate
     flicker: float
-    scenes: int
     values: int
-    by_scene: bool
     frames: bool
 
     @property
