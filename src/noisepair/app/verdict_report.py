@@ -21,6 +21,7 @@ from .report import Drawing, Photo, Section, Table, Value, write_page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HERE = "Gain on these, dB"
 SHOWN = 3  # pictures to look at
 ROWS = 1000  # of a table
 
@@ -35,11 +36,7 @@ def write_check(folder: Path, found: Check, shots: Source) -> Path:
     lead = found.reasons[0] if found.reasons else "Nothing speaks against it."
     sections = [
         Section("What to do", "\n\n".join(found.advice)),
-        *(
-            [Section("What was found", "\n\n".join(found.reasons))]
-            if len(found.reasons) > 1
-            else []
-        ),
+        *further(found.reasons),
         Section("The figures", table=figures_of(found)),
         Section(
             "Noise against brightness",
@@ -68,6 +65,11 @@ METHOD = (
     " finding is what is more than 4.2 standard errors away and large enough to matter. Values are"
     " in picture units: 1 is full scale."
 )
+
+
+def further(reasons: Sequence[str]) -> list[Section]:
+    """What there is to say beside the first reason, which is the lead."""
+    return [Section("What else", "\n\n".join(reasons[1:]))] if len(reasons) > 1 else []
 
 
 def drawn(figure: "Figure", alt: str) -> Drawing:
@@ -178,7 +180,7 @@ def write_verdict(folder: Path, found: Verdict, shots: Source, denoiser: Denoise
         "cannot tell": "These pairs cannot tell",
     }
     sections = [
-        Section("In words", "\n\n".join(found.reasons)),
+        *further(found.reasons),
         Section("The figures", table=numbers(found)),
         Section("Look at it", figures=[looked_at(found, shots, denoiser.pages)]),
         Section(
@@ -217,7 +219,7 @@ def numbers(found: Verdict) -> Table:
         ["PSNR of the noisy shots, dB", found.noisy.text(), "against the scene that nobody saw"],
         ["PSNR after denoising, dB", found.denoised.text(), "the same"],
         ["Gain, dB", found.gain.text(sign=True), f"of {found.of}"],
-        ["Gain on these, dB", found.here.text(sign=True), "of these pictures, over other noise"],
+        [HERE, found.here.text(sign=True), "of these pictures, over other noise"],
         [
             "Error both shots share",
             known(found.lost, 2),
@@ -231,6 +233,8 @@ def numbers(found: Verdict) -> Table:
         ["Largest bias, standard errors", f"{found.bias.most:.1f}", "over brightness; 3 is usual"],
         ["Bias, full scale is 1", f"{found.bias.size:.4f}", "root mean square over brightness"],
     ]
+    if found.here == found.gain:  # scenes are too few to speak of others
+        rows = [row for row in rows if row[0] != HERE]
     for n, (before, after) in enumerate(found.by_shot, start=1):
         if after.value == after.value and not found.check.facts.equal:
             text = f"{before.text()} to {after.text()}"
