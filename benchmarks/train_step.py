@@ -18,6 +18,7 @@ from _rows import Row, amx, interleaved, milliseconds, show
 from skimage import data
 from torch import Tensor
 
+from noisepair.learners import AutogradLearner
 from noisepair.metrics import psnr_from_mse
 from noisepair.models import NOISE2NOISE, Scale
 from noisepair.noise import Gaussian
@@ -25,7 +26,6 @@ from noisepair.optim import cosine
 from noisepair.pairs import Pairs
 from noisepair.recipe import Recipe
 from noisepair.sources import Scene
-from noisepair.train import AutogradLearner
 
 CPU = torch.device("cpu")
 BATCH, SIDE, STEPS, SEEDS = 100, 32, 150, (0, 1, 2)

@@ -46,7 +46,7 @@ def house(tmp_path):
 def test_imports_go_down():
     kept, words = floors(ROOT)
     assert kept, words
-    assert "1 kept, 0 broken" in words
+    assert "2 kept, 0 broken" in words
 
 
 def test_an_import_that_goes_up_is_found(house):
@@ -89,6 +89,91 @@ def test_a_room_on_no_floor_is_found(house):
     kept, words = floors(house)
     assert not kept
     assert "noisepair.attic" in words
+
+
+# — scratch: from scratch, proved —
+
+SCRATCH = [path for path in SOURCES if "scratch" in path.parts and path.name != "check.py"]
+# Of torch a page of scratch may take types, these three, fold and unfold; else Tensor's methods.
+ALLOWED = {"Tensor", "Generator", "Size", "device", "dtype", "float32", "float64"}
+ALLOWED |= {"empty", "cat", "arange"}
+
+
+def borrowed(source: str) -> list[str]:
+    """What a page takes from torch that it should do itself, and every sign of a graph."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] == "torch"]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            names = {alias.name for alias in node.names}
+            fine = {"fold", "unfold"} if node.module == "torch.nn.functional" else ALLOWED
+            if node.module not in ("torch", "torch.nn.functional") or not names <= fine:
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Attribute) and node.attr in (
+            "requires_grad", "requires_grad_", "grad", "grad_fn", "autograd", "detach"
+        ):  # fmt: skip
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.Name) and node.id == "autograd":
+            found.append(node.id)
+    return found
+
+
+@pytest.mark.parametrize("path", SCRATCH, ids=name)
+def test_scratch_takes_no_gradient_from_torch(path):
+    assert borrowed(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch",
+        "import torch.nn as nn",
+        "from torch import nn",
+        "from torch.nn import Conv2d",
+        "from torch.nn.functional import conv2d",
+        "from torch.optim import SGD",
+        "from torch import autograd",
+        "loss.requires_grad_()",
+        "d_w = w.grad",
+    ],
+)
+def test_a_gradient_from_torch_would_be_found(source):
+    assert borrowed(source)
+
+
+def test_scratch_stands_on_itself(house):
+    with (house / "src/noisepair/scratch/conv.py").open("a") as page:
+        page.write("\nfrom .. import files\n")
+    kept, words = floors(house)
+    assert not kept
+    assert "scratch stands on itself BROKEN" in words
+
+
+def test_scratch_trains_with_gradients_off():
+    """Globally, in a process of its own, with autograd's engine taken away."""
+    code = """
+import torch
+torch.set_grad_enabled(False)
+torch.manual_seed(0)
+from noisepair import scratch
+torch.Tensor.backward = torch.autograd.backward = torch.autograd.grad = None
+net = scratch.Sequential(
+    scratch.Conv2d(3, 8, 3, 2, 1), scratch.ReLU(), scratch.Upsampling(8, 3, 3, 2, 1),
+    scratch.Residual(scratch.Conv2d(3, 3, 3, padding=1)), scratch.Sigmoid())
+x, loss = torch.rand(4, 3, 16, 16), scratch.MSE()
+optimizer = scratch.Adam(net.param(), 0.01)
+losses = []
+for _ in range(60):
+    optimizer.zero_grad()
+    losses.append(float(loss(net(x), x)))
+    net.backward(loss.backward())
+    optimizer.step()
+assert losses[-1] < 0.7 * losses[0], losses
+assert not any(value.requires_grad for value, _ in net.param())
+print("trained")
+"""
+    assert python(code).stdout.strip() == "trained"
 
 
 # — nothing is loaded that could run —

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from noisepair.app import training
 from noisepair.app.cli import main
 from noisepair.errors import InputError
-from noisepair.models import NETWORKS, NOISE2NOISE, PRESETS, DnCNN, UNet
+from noisepair.models import NETWORKS, NOISE2NOISE, PRESETS, DnCNN, Strided, UNet
 from noisepair.noise import NOISES, Gaussian, PointSampling, Poisson, Sequence
 from noisepair.optim import INITS, OPTIMIZERS, SGD, Adam, AdamW, Kaiming, Sparse, Xavier
 from noisepair.recipe import BUDGET, LENGTHS, LINES, PARTS, Recipe, duration, plain, seconds
@@ -80,6 +80,8 @@ def parts(part, kinds):
     def build(kind, settings):
         if settings.get("output", "linear") != "linear":
             settings["residual"] = False
+        if kind is Strided and "channels" in settings:
+            settings["channels"] = (settings["channels"] * 3)[:3]
         if kind is SGD and settings.get("momentum") == 0:
             settings["nesterov"] = False
         return kind(**settings)
@@ -513,7 +515,7 @@ def test_what_reads_badly_would_be_found():
         ({"validations": 0}, r"validations=0 is not possible: it should be greater than or equal"),
         ({"epochs": 0}, r"epochs=0 is not possible: it should be greater than 0\. Meaning: length"),
         ({"epochs": "inf"}, r"epochs=inf is not possible: it should be a finite number"),
-        ({"engine": "jax"}, r"engine='jax' is not possible: it should be 'torch' or 'plain'"),
+        ({"engine": "jax"}, r"engine='jax' is not possible: it should be 'torch', 'plain' or 's"),
         (
             {"engine": "plain", "precision": "bfloat16"},
             r"^engine=plain computes in float32\. Leave precision out\.$",

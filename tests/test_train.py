@@ -31,7 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import noisepair
-from noisepair import checkpoint, files, hardware
+from noisepair import checkpoint, files, hardware, learners
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
 from noisepair.losses import LOSSES
@@ -220,13 +220,13 @@ def test_resume_goes_on_with_the_optimizers_memory(tmp_path, monkeypatch):
     """Control: the comparison of runs sees a memory that is lost."""
     train(*shots(), out=tmp_path / "whole", recipe=recipe())
     train(*shots(), out=tmp_path / "twice", recipe=recipe(), watch=at_step(5))
-    restore = training.AutogradLearner.restore
+    restore = learners.AutogradLearner.restore
 
     def forgetful(learner, tensors):
         restore(learner, tensors)
         learner.optimizer.state.clear()
 
-    monkeypatch.setattr(training.AutogradLearner, "restore", forgetful)
+    monkeypatch.setattr(learners.AutogradLearner, "restore", forgetful)
     train(*shots(), out=tmp_path / "twice", resume=True)
     assert not same_run(tmp_path / "whole", tmp_path / "twice")
 
@@ -536,7 +536,7 @@ def test_the_weights_kept_are_those_of_the_least_held_out_loss(tmp_path, monkeyp
     losses = iter([9.0, 5.0, 2.0, 4.0, 2.0, 7.0])  # the first of two equals stays
     monkeypatch.setattr(training.Monitor, "l2", lambda self, learner: next(losses))
     seen = {}
-    step = training.AutogradLearner.step
+    step = learners.AutogradLearner.step
 
     def noted(learner, *given):
         loss = step(learner, *given)
@@ -544,7 +544,7 @@ def test_the_weights_kept_are_those_of_the_least_held_out_loss(tmp_path, monkeyp
         seen[len(seen) + 1] = {name: value.clone() for name, value in now.items()}
         return loss
 
-    monkeypatch.setattr(training.AutogradLearner, "step", noted)
+    monkeypatch.setattr(learners.AutogradLearner, "step", noted)
     denoiser = train(*shots(), out=tmp_path / "m", recipe=recipe(steps=5))
     assert denoiser.card.provenance["result"]["best_step"] == 2
     assert denoiser.card.provenance["result"]["held_out_l2"] == 2.0
@@ -673,7 +673,7 @@ def timed_run(budget, step, validation, saving, first=None):
             passed.append(used)
             return passing()
 
-        patch.setattr(training.AutogradLearner, "step", stepped)
+        patch.setattr(learners.AutogradLearner, "step", stepped)
         patch.setattr(training.Monitor, "l2", fake.passing(validations, 0.5))
         save = checkpoint.save_tensors
 
@@ -871,7 +871,7 @@ def signal_pairs(count, sigma=0.5, spread=1.0):
 def test_a_learner_by_hand_walks_through_the_same_loop_to_the_wiener_gain():
     """From noisy targets alone, w → S / (S + σ²), which removes noise best."""
     learner, pairs = Gain(lr=0.05), signal_pairs(200)
-    assert isinstance(learner, training.Learner)
+    assert isinstance(learner, learners.Learner)
     training.fit(learner, pairs, training.Clock(recipe(steps=200)), lambda loss: False)
     assert learner.w == pytest.approx(1 / (1 + 0.5**2), abs=0.03)
     assert abs(learner.w - 1) > 0.1, "control: it is not the identity"
@@ -879,8 +879,8 @@ def test_a_learner_by_hand_walks_through_the_same_loop_to_the_wiener_gain():
 
 
 def test_what_cannot_step_is_no_learner():
-    assert not isinstance(SimpleNamespace(denoise=lambda noisy: noisy), training.Learner)
-    assert issubclass(training.AutogradLearner, training.Learner)
+    assert not isinstance(SimpleNamespace(denoise=lambda noisy: noisy), learners.Learner)
+    assert issubclass(learners.AutogradLearner, learners.Learner)
 
 
 def test_the_loop_ends_when_the_clock_is_over_the_batches_are_or_somebody_says_stop():
@@ -907,7 +907,7 @@ def test_autograd_and_the_gradient_by_hand_are_twins():
         def forward(self, noisy):
             return self.w * noisy
 
-    by_torch = training.AutogradLearner(recipe(schedule="constant"), 1, torch.device("cpu"))
+    by_torch = learners.AutogradLearner(recipe(schedule="constant"), 1, torch.device("cpu"))
     by_torch.network = One()
     by_torch.optimizer = torch.optim.SGD(by_torch.network.parameters(), lr=1.0)
     by_hand, losses = Gain(lr=0.02), ([], [])
@@ -920,7 +920,7 @@ def test_autograd_and_the_gradient_by_hand_are_twins():
 
 
 def test_the_schedule_moves_the_learning_rate():
-    learner = training.AutogradLearner(recipe(lr=0.5), 1, torch.device("cpu"))
+    learner = learners.AutogradLearner(recipe(lr=0.5), 1, torch.device("cpu"))
     pair = signal_pairs(1)[0]
     rates = []
     for used in (0.0, 0.015, 0.03, 0.515, 1.0):
@@ -930,7 +930,7 @@ def test_the_schedule_moves_the_learning_rate():
 
 
 def learner_of(**lines):
-    return training.AutogradLearner(recipe(**lines), 1, torch.device("cpu"))
+    return learners.AutogradLearner(recipe(**lines), 1, torch.device("cpu"))
 
 
 def convolutions(network):
@@ -1019,7 +1019,7 @@ def test_the_plain_engine_joins_and_repeats_and_computes_in_float32(tmp_path, mo
     monkeypatch.setattr(hardware, "fast_in_bfloat16", lambda device: True)
     for engine, plain, precision in (("plain", True, "float32"), ("torch", False, "bfloat16")):
         lines = recipe(engine=engine, precision="auto", steps=1)
-        learner = training.AutogradLearner(lines, 1, torch.device("cpu"))
+        learner = learners.AutogradLearner(lines, 1, torch.device("cpu"))
         assert [m.plain for m in learner.network.modules() if hasattr(m, "plain")] == [plain] * 2
         assert learner.precision == precision
         card = train(*shots(), out=tmp_path / engine, recipe=lines).card
@@ -1304,8 +1304,8 @@ def test_from_the_command_to_the_loss_is_four_files():
     assert "run" in calls(training.train)
     assert "fit" in calls(training.run)
     assert "learner.step" in calls(training.fit)
-    assert "self.loss" in calls(training.AutogradLearner.step)
-    learner = training.AutogradLearner(recipe(), 1, torch.device("cpu"))
+    assert "self.loss" in calls(learners.AutogradLearner.step)
+    learner = learners.AutogradLearner(recipe(), 1, torch.device("cpu"))
     assert learner.loss.terms == ((1.0, "l2"),)
     assert losses.LOSSES["l2"].function is losses.l2
     assert inspect.getsourcefile(inspect.unwrap(losses.l2)) == str(SRC / "losses.py")

@@ -13,6 +13,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Generator, Tensor, nn
 
+from . import scratch
+
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 Unit = Annotated[float, Field(ge=0, lt=1)]
@@ -317,3 +319,29 @@ INITS: dict[str, type[Init]] = {
     "sparse": Sparse,
     "orthogonal": Orthogonal,
 }
+
+
+# — by hand —
+
+BY_HAND_INITS = ("kaiming", "xavier", "normal", "constant")
+
+
+def begin_by_hand(init: Init, network: scratch.Module, rng: Generator, slope: float) -> None:
+    """What `init` does to a torch network, done to one of scratch: the same rng, equal weights."""
+    settings = {
+        "kaiming": {"uniform": getattr(init, "uniform", None), "slope": slope},
+        "xavier": {"uniform": getattr(init, "uniform", None)},
+        "normal": {"std": getattr(init, "std", None)},
+        "constant": {"std": getattr(init, "value", None)},
+    }[init.kind]
+    scratch.begin(network, init.kind, generator=rng, **settings)  # type: ignore[arg-type]
+
+
+def optimizer_by_hand(settings: Optimizer, network: scratch.Module, lr: float) -> scratch.Optimizer:
+    """Adam or SGD of scratch; its `lr` may be set at each step."""
+    if isinstance(settings, Adam):
+        return scratch.Adam(network.param(), lr, (settings.beta1, settings.beta2))
+    assert isinstance(settings, SGD), "the recipe refuses others"
+    return scratch.SGD(
+        network.param(), lr, settings.momentum, settings.weight_decay, settings.nesterov
+    )

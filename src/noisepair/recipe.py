@@ -28,9 +28,9 @@ from pydantic.dataclasses import dataclass
 from .errors import InputError, choose
 from .hardware import Precision
 from .losses import Loss
-from .models import NETWORKS, PRESETS, Network, UNet
+from .models import NETWORKS, PRESETS, Network, UNet, expressible
 from .noise import NOISES, Noise
-from .optim import INITS, OPTIMIZERS, Adam, Init, Kaiming, Optimizer
+from .optim import BY_HAND_INITS, INITS, OPTIMIZERS, Adam, Init, Kaiming, Optimizer
 
 VERSION = 1  # of the recipe's format; a file may carry it as the line `version`
 PARTS: Mapping[str, Mapping[str, type]] = {
@@ -137,8 +137,9 @@ class Recipe:
     """share of scenes kept out of training to choose the best weights by; at least one scene"""
     precision: Precision = "auto"
     """of the products: auto, float32, bfloat16; weights and sums are float32"""
-    engine: Literal["torch", "plain"] = "torch"
-    """what computes: torch at its fastest here, or plain: written as one would first, to compare"""
+    engine: Literal["torch", "plain", "scratch"] = "torch"
+    """what computes: torch at its fastest here; plain: written as one would first, to compare;
+    scratch: noisepair's own library, every gradient written by hand"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """of weights, crops, order and noise alike"""
     version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
@@ -164,8 +165,23 @@ class Recipe:
                 f"{what} mixes or blurs two noisy shots, and target={self.target} is none. Leave"
                 f" {what} out."
             )
-        if self.engine == "plain" and self.precision == "bfloat16":
-            raise ValueError("engine=plain computes in float32. Leave precision out.")
+        if self.engine != "torch" and self.precision == "bfloat16":
+            raise ValueError(f"engine={self.engine} computes in float32. Leave precision out.")
+        if self.engine == "scratch":
+            self.refuse_what_scratch_lacks()
+
+    def refuse_what_scratch_lacks(self) -> None:
+        """Parts that noisepair.scratch has not."""
+        expressible(self.network)
+        terms = [name for _, name in Loss.of(self.loss).terms]
+        has = {"init": tuple(BY_HAND_INITS), "optimizer": ("adam", "sgd"), "loss": ("l2", "l1")}
+        asked = [("init", self.init.kind), ("optimizer", self.optimizer.kind)]
+        for part, kind in asked + [("loss", name) for name in terms]:
+            if kind not in has[part]:
+                raise ValueError(
+                    f"engine=scratch has no {part} {kind}, but {' and '.join(has[part])}. Take one"
+                    " of them, or engine=torch."
+                )
 
     def refuse_noise(self) -> None:
         """Lines that speak of made noise, without it or against it."""

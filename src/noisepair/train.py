@@ -11,7 +11,6 @@ held-out L2 are the ones kept; what it says of PSNR, and how surely, verdict.py 
 """
 
 import contextlib
-import copy
 import json
 import math
 import tempfile
@@ -20,10 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from torch import nn
 
 from . import __version__, checkpoint, hardware, images
 from .check import QUICK, check
@@ -31,13 +29,12 @@ from .checkpoint import Card
 from .denoise import Denoiser
 from .errors import InputError
 from .intervals import UNKNOWN, Estimate
+from .learners import Learner, StoredLearner, learner_for
 from .losses import Loss
-from .models import Scale, plainly, scale_of
-from .noise import generator
-from .optim import SCHEDULES, Schedule
+from .models import Scale, scale_of
 from .pairs import Pair, Pairs, batch_for, crop_for, held_out, middle
 from .recipe import Recipe
-from .shapes import Batch, Scalar
+from .shapes import Scalar
 from .sources import Given, Scene, Source, fingerprints, open_source, split
 from .verdict import TILE, Shots, error_maps, summed, units
 
@@ -47,113 +44,6 @@ SAVE_EVERY = 60.0  # seconds of work that a crash can cost
 
 class Diverged(InputError):
     """A run whose numbers are none any more."""
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """Learns from a batch. How — autograd, or gradients written by hand — is its own business."""
-
-    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
-        """Improve on one batch, `used` of the run being over; the loss before that, detached."""
-        ...
-
-    def denoise(self, noisy: Batch) -> Batch:
-        """What the network makes of a batch now."""
-        ...
-
-
-class AutogradLearner:
-    """A torch network, its optimizer, a loss and a schedule.
-
-    `model` is what comes of it: the network or, with `ema`, the running mean of its weights.
-    """
-
-    def __init__(self, recipe: Recipe, planes: int, device: torch.device):
-        network: nn.Module = recipe.network(planes)
-        slope = getattr(network, "slope", 0.0)
-        recipe.init(network, torch.Generator().manual_seed(recipe.seed), slope)
-        self.plain = recipe.engine == "plain"
-        if self.plain:
-            plainly(network)
-        order = torch.contiguous_format if self.plain else torch.channels_last
-        self.network = network.to(device, memory_format=order)  # type: ignore[call-overload]
-        self.model = copy.deepcopy(self.network) if recipe.ema else self.network
-        self.loss = Loss.of(recipe.loss)
-        self.schedule: Schedule = SCHEDULES[recipe.schedule]
-        self.optimizer = recipe.optimizer(self.network.parameters(), recipe.lr)
-        self.lr, self.ema, self.seed, self.device = recipe.lr, recipe.ema, recipe.seed, device
-        self.draws = bool(getattr(recipe.network, "dropout", 0))
-        self.precision = "float32" if self.plain else hardware.resolve(recipe.precision, device)
-
-    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * self.schedule(used)
-        self.network.train()
-        with self.drawing(used):
-            loss = self.loss(self.forward(self.network, noisy), target, used)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        if self.ema:
-            self.remember(used)
-        return loss.detach()
-
-    def forward(self, network: nn.Module, noisy: Batch) -> Batch:
-        if self.plain:
-            return network(noisy.contiguous())
-        with hardware.autocast(self.precision, self.device):
-            return network(noisy).float()
-
-    @contextlib.contextmanager
-    def drawing(self, used: float) -> Iterator[None]:
-        """Dropout draws from torch's own generator: give it a state of this step alone."""
-        if not self.draws:
-            yield
-            return
-        with torch.random.fork_rng():
-            torch.manual_seed(generator(self.seed, 6, round(used * 2**40)).initial_seed())
-            yield
-
-    def remember(self, used: float) -> None:
-        """Move the mean towards the weights; in the first 1 % of a run it is the weights."""
-        keep = self.ema if used > 0.01 else 0.0
-        now = self.network.state_dict()
-        for name, mean in self.model.state_dict().items():
-            if mean.is_floating_point():
-                mean.lerp_(now[name], 1 - keep)
-            else:
-                mean.copy_(now[name])
-
-    @torch.no_grad()
-    def denoise(self, noisy: Batch) -> Batch:
-        return self.forward(self.model.eval(), noisy)
-
-    def state(self) -> checkpoint.Tensors:
-        """Weights, their mean and the optimizer's memory under flat names."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        if self.ema:
-            tensors |= {f"mean.{name}": value for name, value in self.model.state_dict().items()}
-        for number, memory in self.optimizer.state_dict()["state"].items():
-            kept = {name: value for name, value in memory.items() if value is not None}
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in kept.items()}
-        return tensors
-
-    def restore(self, tensors: checkpoint.Tensors) -> None:
-        """Go on from `state`."""
-        memory: dict[int, dict[str, torch.Tensor]] = {}
-        weights: dict[str, dict[str, torch.Tensor]] = {"network": {}, "mean": {}}
-        for name, value in tensors.items():
-            owner, _, rest = name.partition(".")
-            if owner in weights:
-                weights[owner][rest] = value
-            else:
-                number, _, key = rest.partition(".")
-                memory.setdefault(int(number), {})[key] = value
-        self.network.load_state_dict(weights["network"])
-        if self.ema:
-            self.model.load_state_dict(weights["mean"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": memory, "param_groups": groups})
 
 
 class Clock:
@@ -302,7 +192,7 @@ class Journal:
         self,
         folder: Path,
         card: Card,
-        learner: AutogradLearner,
+        learner: StoredLearner,
         clock: Clock,
         monitor: Monitor,
         score: Score | None = None,
@@ -428,7 +318,7 @@ class Journal:
         if self.score is None:
             return {}
         with self.clock.paused():
-            model = copy.deepcopy(self.learner.model)
+            model = self.learner.snapshot()
             return {"scores": dict(self.score(Denoiser(model, self.card, self.learner.device)))}
 
 
@@ -551,7 +441,7 @@ def run(
 ) -> None:
     """From the beginning, or from the state that is there, to the end of the recipe."""
     recipe = card.recipe
-    learner = AutogradLearner(recipe, card.planes, device)
+    learner = learner_for(recipe, card.planes, device)
     pairs = Pairs(kept, recipe, card.scale, device)
     epoch = len(pairs) / pairs.count
     monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale)
@@ -650,8 +540,8 @@ def new_card(
     pictures = [shot for scene in kept for shot in scene.shots]
     full = images.full_scale(pictures[0].dtype)
     scale = Scale() if shots.synthetic else scale_of(pictures, full)
-    plain = recipe.engine == "plain"
-    precision = "float32" if plain else hardware.resolve(recipe.precision, device)
+    by_torch = recipe.engine == "torch"
+    precision = "float32" if not by_torch else hardware.resolve(recipe.precision, device)
     provenance = {
         "noisepair": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

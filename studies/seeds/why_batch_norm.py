@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from noisepair.learners import AutogradLearner
 from noisepair.models import PRESETS, Scale, UNet, UNetModule
 from noisepair.models.unet import Conv, UpConv
 from noisepair.pairs import Pairs
 from noisepair.recipe import Recipe
 from noisepair.sources import noisy_and_clean, open_source
-from noisepair.train import AutogradLearner
 
 CPU = torch.device("cpu")
 

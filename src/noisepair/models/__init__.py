@@ -15,13 +15,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+from .by_hand import by_hand, expressible
 from .dncnn import DnCNN
 from .ffdnet import FFDNet
 from .scale import Scale, scale_of
+from .strided import Strided
 from .unet import NOISE2NOISE, UNet, UNetModule, plainly
 
-Network = UNet | DnCNN | FFDNet  # the settings; each names itself by its `kind`
-NETWORKS: dict[str, type[Network]] = {"unet": UNet, "dncnn": DnCNN, "ffdnet": FFDNet}
+Network = UNet | DnCNN | FFDNet | Strided  # the settings; each names itself by its `kind`
+NETWORKS: dict[str, type[Network]] = {
+    "unet": UNet,
+    "dncnn": DnCNN,
+    "ffdnet": FFDNet,
+    "strided": Strided,
+}
 
 # Networks that have a name: a recipe may give one of these in place of a kind and its settings.
 PRESETS: Mapping[str, Network] = {
@@ -49,9 +56,12 @@ __all__ = [
     "FFDNet",
     "Network",
     "Scale",
+    "Strided",
     "Tileable",
     "UNet",
     "UNetModule",
+    "by_hand",
+    "expressible",
     "plainly",
     "scale_of",
 ]
