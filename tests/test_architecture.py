@@ -93,7 +93,7 @@ def test_a_room_on_no_floor_is_found(house):
 
 # — scratch: from scratch, proved —
 
-SCRATCH = [path for path in SOURCES if "scratch" in path.parts and path.name != "check.py"]
+SCRATCH = [path for path in SOURCES if "scratch" in path.parts and "check" not in path.parts]
 # Of torch a page of scratch may take types, these three, fold and unfold; else Tensor's methods.
 ALLOWED = {"Tensor", "Generator", "Size", "device", "dtype", "float32", "float64"}
 ALLOWED |= {"empty", "cat", "arange"}
@@ -111,7 +111,7 @@ def borrowed(source: str) -> list[str]:
             if node.module not in ("torch", "torch.nn.functional") or not names <= fine:
                 found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and node.attr in (
-            "requires_grad", "requires_grad_", "grad", "grad_fn", "autograd", "detach"
+            "requires_grad", "requires_grad_", "grad", "grad_fn", "autograd"
         ):  # fmt: skip
             found.append(ast.unparse(node))
         elif isinstance(node, ast.Name) and node.id == "autograd":

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from noisepair.app.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language):
@@ -31,6 +32,18 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     exec(code.replace('budget="10m"', "steps=2, batch=2"), names)
     assert names["clean"].shape == (40, 50, 3)
     assert names["clean"].dtype == np.uint8
+
+
+def test_the_lesson_runs_from_its_first_line_to_its_last(capsys):
+    """All blocks in one namespace, as a reader types them; its own assertions judge it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        try:
+            code = "\n".join(blocks(ROOT / "docs/scratch/by-hand.md", "python"))
+            exec(code, {})
+        finally:
+            torch.set_grad_enabled(True)
+    assert re.search(r"\d dB denoised", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -109,6 +109,17 @@ def test_a_network_of_skips_is_torchs(name, path):
         torch.testing.assert_close(gradient, grads[name])
 
 
+@pytest.mark.parametrize(
+    "net",
+    [scratch.Residual(scratch.Sequential(scratch.ReLU(inplace=True), scratch.Sigmoid())),
+     scratch.Concat(scratch.Identity(), scratch.ReLU(inplace=True), scratch.Identity())],
+    ids=["residual", "concat"],
+)  # fmt: skip
+def test_a_first_layer_in_place_spoils_no_skip(net):
+    report = scratch.check(net, torch.randn(2, 3, 4, 4))
+    assert report.ok, report
+
+
 def test_a_forgotten_branch_is_seen():
     """The control: a level that passes back the gradient of one of its two ways only."""
     ours, theirs = levels(entering=False)
@@ -163,6 +174,7 @@ def test_a_state_that_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
+        (lambda x: scratch.Sequential(), "Sequential takes one module or more"),
         (lambda x: scratch.Residual(scratch.Conv2d(2, 2, 3)).forward(x), "only the same shape can"),
         (lambda x: scratch.Concat(scratch.Identity(), scratch.MaxPool2d(2)).forward(x),
          r"pictures of \(4, 4\) and \(8, 8\) pixels"),

@@ -13,9 +13,11 @@ Read it from the loss to the first weight:
     init.py          how weights begin, and why it decides whether anything is learnt
     optim.py         SGD, Adam
     fast/            the same functions at full speed: `model.use("reference")` does without
+    check/           is every gradient right? which is wrong, and by what factor
 """
 
 from .activations import Identity, LeakyReLU, ReLU, Sigmoid
+from .check import Checked, check
 from .compose import (
     Concat,
     Named,
@@ -42,6 +44,7 @@ __all__ = [
     "Adam",
     "Arena",
     "AvgPool2d",
+    "Checked",
     "Concat",
     "Conv2d",
     "Identity",
@@ -61,6 +64,7 @@ __all__ = [
     "UNetLevel",
     "Upsampling",
     "begin",
+    "check",
     "kaiming_",
     "reusing",
     "without_first_gradient",

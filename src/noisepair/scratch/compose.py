@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, cat
 
 from ..errors import InputError
+from .conv import Conv2d
 from .module import Module
 from .upsampling import Joined
 
@@ -26,6 +27,8 @@ class Sequential(Module):
     """One module after the other; parts are named 0, 1, 2, … as torch names them."""
 
     def __init__(self, *modules: Any):
+        if not modules:
+            raise InputError("Sequential takes one module or more, and got none.")
         for number, module in enumerate(modules):
             if not isinstance(module, Module):
                 raise InputError(
@@ -69,7 +72,7 @@ class Residual(Module):
         self.inner, self.subtract = inner, subtract
 
     def forward(self, x: Tensor) -> Pictures:
-        change = self.inner.forward(x)
+        change = self.inner.forward(spared(self.inner, x))
         if change.shape != x.shape:
             raise InputError(
                 f"Residual: {self.inner} makes {tuple(change.shape)} of {tuple(x.shape)}, and only"
@@ -93,7 +96,7 @@ class Concat(Module):
         self.branches = list(branches)
 
     def forward(self, x: Tensor) -> Pictures:
-        outs = [branch.forward(x) for branch in self.branches]
+        outs = [branch.forward(spared(branch, x)) for branch in self.branches]
         sizes = {tuple(out.shape[2:]) for out in outs}
         if len(sizes) > 1:
             raise InputError(
@@ -134,7 +137,7 @@ class UNetLevel(Module):
         self.join, self.decode, self.entering = join, decode, entering
 
     def forward(self, x: Tensor) -> Float[Tensor, "B O H W"]:
-        h = self.encode.forward(x)
+        h = self.encode.forward(spared(self.encode, x) if self.entering else x)
         low = self.inner.forward(self.pool.forward(h))
         return self.decode.forward(self.join.forward(low, x if self.entering else h))
 
@@ -157,7 +160,7 @@ class Padded(Module):
     def __init__(self, inner: Module, multiple: int):
         self.inner, self.multiple = inner, multiple
 
-    def forward(self, x: Tensor) -> Pictures:
+    def forward(self, x: Tensor) -> Float[Tensor, "B O H W"]:
         self.refuse(x)
         height, width = x.shape[2:]
         rows, columns = -height % self.multiple, -width % self.multiple
@@ -168,7 +171,7 @@ class Padded(Module):
         out = self.inner.forward(x)
         return self.save(out[:, :, :height, :width], out.shape)
 
-    def backward(self, d_out: Pictures) -> Pictures | None:
+    def backward(self, d_out: Float[Tensor, "B O H W"]) -> Pictures | None:
         (shape,) = self.recall(d_out)
         height, width = d_out.shape[2:]
         if d_out.shape != shape:
@@ -214,17 +217,27 @@ class Named(Module):
 
 def without_first_gradient(model: Module) -> None:
     """Let the layers that see the data itself skip the gradient that nobody asks for."""
-    from .conv import Conv2d
+    layer: Module | None = model
+    while isinstance(layer, Sequential | UNetLevel | Residual | Padded | Named):
+        if isinstance(layer, UNetLevel) and layer.entering:
+            return  # the data goes on to a join, whose gradient is asked for
+        layer = entry(layer)
+    if isinstance(layer, Conv2d):
+        layer.first = True
 
-    entry: Module = model
-    while isinstance(entry, Sequential | UNetLevel | Residual | Padded | Named):
-        if isinstance(entry, Sequential):
-            entry = entry.chain[0]
-        elif isinstance(entry, UNetLevel):
-            if entry.entering:
-                break
-            entry = entry.encode
-        else:
-            entry = entry.inner
-    if isinstance(entry, Conv2d):
-        entry.first = True
+
+def entry(module: Module) -> Module:
+    """What sees the input of a module of modules."""
+    if isinstance(module, Sequential):
+        return module.chain[0]
+    if isinstance(module, UNetLevel):
+        return module.encode
+    return module.inner if isinstance(module, Residual | Padded | Named) else module
+
+
+def spared(module: Module, x: Pictures) -> Pictures:
+    """x, or a copy where the first layer would work in place on what is needed once more."""
+    layer = module
+    while entry(layer) is not layer:
+        layer = entry(layer)
+    return x.clone() if getattr(layer, "inplace", False) else x

@@ -60,7 +60,7 @@ class Module:
             why = "" if self.training else ", in train() mode: eval() remembers nothing"
             raise InputError(
                 f"{self}: backward() needs a forward() of its own before it{why}. Call forward,"
-                " then backward once."
+                " then backward once; in a network, give each place a layer of its own."
             )
         shape, *needed = self.memory
         if tuple(d_out.shape) != shape:

@@ -93,6 +93,7 @@ def pieces(many: int, numbers: int, like: Tensor) -> Iterator[slice]:
     """A batch of `many` in slices; `numbers`: what is gathered for each picture."""
     room = PIECE if like.device.type == "cpu" else PIECE_ELSEWHERE
     step = max(1, min(many, room // (numbers * like.element_size())))
+    step = -(-many // -(-many // step))  # as many pieces, of nearly one size
     for start in range(0, many, step):
         yield slice(start, min(start + step, many))
 
@@ -107,13 +108,13 @@ def framed(x: Float[Tensor, "B C H W"], before: Pair, after: Pair) -> Float[Tens
         return last.contiguous()
     many, height, width, planes = last.shape
     rows, columns = before[0] + height + after[0], before[1] + width + after[1]
-    tensors, key = held(), (last.shape, before, after, x.dtype, x.device)
-    if key not in tensors:
+    tensors, key = held(), (last.shape[1:], before, after, x.dtype, x.device)
+    if key not in tensors or len(tensors[key]) < many:
         shapes = [name for name in tensors if not isinstance(name[0], str)]
         if len(shapes) >= FRAMES:
             del tensors[shapes[0]]
         tensors[key] = x.new_zeros(many, rows, columns, planes)
-    frame = tensors[key]
+    frame = tensors[key][:many]
     frame[:, before[0] : before[0] + height, before[1] : before[1] + width] = last
     return frame
 
