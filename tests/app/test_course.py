@@ -16,7 +16,10 @@ import noisepair
 from noisepair.app import course as course_command
 from noisepair.app import miniproject
 from noisepair.app.cli import main
-from noisepair.app.miniproject.model import Model, pack, unpack
+from noisepair.app.course import pack
+from noisepair.app.miniproject.one.model import Model, unpack
+from noisepair.app.miniproject.two.model import RECIPE
+from noisepair.app.miniproject.two.model import Model as ModelByHand
 from noisepair.models import Scale
 from noisepair.recipe import Recipe
 
@@ -24,6 +27,12 @@ TINY = {
     "network": "noise2noise", "network.channels": "8,8", "network.head": "8,8",
     "network.residual": True, "precision": "float32",
 }  # fmt: skip
+BY_HAND = {
+    "engine": "scratch", "network": "strided", "network.channels": "16,16,16",
+    "optimizer": "adam", "lr": 0.01, "batch": 8,
+}  # fmt: skip
+FILES = {"__init__.py", "model.py", "bestmodel.pth"}
+ROOMS = {"Miniproject_1": "one", "Miniproject_2": "two"}
 
 
 def pictures(count, planes=3, side=32, seed=0):
@@ -56,9 +65,16 @@ def model(data):
 
 
 @pytest.fixture(scope="module")
-def submission(model):
+def model2(data):
+    recipe = Recipe.of({**BY_HAND, "steps": 300})
+    noisepair.train(data / "train_data.pkl", out=data / "model2", recipe=recipe)
+    return data / "model2"
+
+
+@pytest.fixture(scope="module")
+def submission(model, model2):
     out = model.parent / "made" / "submission"
-    assert main(["course", str(out), "--model", str(model)]) == 0
+    assert main(["course", str(out), "--model", str(model), "--model2", str(model2)]) == 0
     return out
 
 
@@ -75,7 +91,7 @@ import json, sys
 sys.path[:0] = [{submission!r}]
 import torch
 torch.set_grad_enabled({grad})
-from Miniproject_1.model import Model
+from {project}.model import Model
 
 noisy, clean = torch.load({data!r} + "/val_data.pkl", weights_only=True)
 
@@ -103,9 +119,10 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.parametrize("project", ROOMS)
 @pytest.mark.parametrize("grad", [True, False])
-def test_the_calls_of_the_courses_tests_are_answered(data, submission, tmp_path, grad):
-    code = GRADER.format(submission=str(submission), data=str(data), grad=grad)
+def test_the_calls_of_the_courses_tests_are_answered(data, submission, tmp_path, grad, project):
+    code = GRADER.format(submission=str(submission), data=str(data), grad=grad, project=project)
     installed = {"PYTHONPATH": str(Path(noisepair.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | installed,
@@ -118,7 +135,7 @@ def test_the_calls_of_the_courses_tests_are_answered(data, submission, tmp_path,
     for what, shape in shapes.items():
         found, low, high = said[what]
         assert found == shape, what
-        assert 0 <= low < 1 < 100 < high <= 255, what  # in 0 to 255, and not in 0 to 1
+        assert 0 <= low < 100 < high <= 255, what  # in 0 to 255, and not in 0 to 1
     assert said["pretrained"] > said["noisy"] + 1
     assert list(tmp_path.iterdir()) == []
 
@@ -166,17 +183,19 @@ def test_a_gpu_is_used_and_pictures_stay_where_they_are(submission):
 # — what is written —
 
 
-def test_the_files_are_ours_and_the_weights_are_data(model, submission):
-    folder = submission / "Miniproject_1"
-    assert [path.name for path in submission.iterdir()] == ["Miniproject_1"]
-    assert {path.name for path in folder.iterdir()} == {"__init__.py", "model.py", "bestmodel.pth"}
+@pytest.mark.parametrize("project", ROOMS)
+def test_the_files_are_ours_and_the_weights_are_data(model, model2, submission, project):
+    folder = submission / project
+    assert {path.name for path in submission.iterdir()} == set(ROOMS)
+    assert {path.name for path in folder.iterdir()} == FILES
     for name in ("__init__.py", "model.py"):
-        source = Path(miniproject.__file__).with_name(name)
+        source = Path(miniproject.__file__).parent / ROOMS[project] / name
         assert (folder / name).read_bytes() == source.read_bytes()
     held = torch.load(folder / "bestmodel.pth", weights_only=True)
     assert set(held) == {"card", "weights"}
-    assert json.loads(held["card"])["recipe"]["steps"] == 150
-    before, after = noisepair.Denoiser.load(model), unpack(folder / "bestmodel.pth", "cpu")
+    before = noisepair.Denoiser.load(model if project == "Miniproject_1" else model2)
+    after = unpack(folder / "bestmodel.pth", "cpu")
+    assert json.loads(held["card"])["recipe"]["steps"] == before.card.recipe.steps
     assert after.card == before.card
     assert after.network.state_dict().keys() == held["weights"].keys()
     for name, value in before.network.state_dict().items():
@@ -194,13 +213,53 @@ def test_what_is_packed_comes_back_scale_and_all(model, tmp_path):
     assert torch.equal(after(noisy, channel_axis=1), denoiser(noisy, channel_axis=1))
 
 
-def test_the_command_says_where_how_large_and_how_good(capsys, model, tmp_path):
-    code, out, _ = run(capsys, "course", tmp_path / "s", "--model", model)
+def test_the_command_says_where_how_large_and_how_good(capsys, model, model2, tmp_path):
+    arguments = ["course", tmp_path / "s", "--model", model, "--model2", model2]
+    code, out, _ = run(capsys, *arguments)
     assert code == 0
-    assert f"{tmp_path / 's' / 'Miniproject_1'} is written, " in out
-    assert "MB with its weights" in out
-    assert "dB PSNR, estimated from held-out noisy pairs" in out
-    assert "Miniproject_2, the network without autograd, is not in it" in out
+    for project in ROOMS:
+        assert f"{tmp_path / 's' / project} is written, " in out
+    assert out.count("MB with its weights") == 2
+    assert out.count("dB PSNR, estimated from held-out noisy pairs") == 2
+    assert "left out" not in out
+    assert "autograd" not in out
+
+
+@pytest.mark.parametrize(
+    ("option", "project", "sentence"),
+    [
+        ("--model", "Miniproject_1", "Miniproject_2, the network without autograd, is left out."),
+        ("--model2", "Miniproject_2", "Miniproject_1 is left out. Give --model a model made with"),
+    ],
+)
+def test_one_model_is_one_project_and_a_word_on_the_other(
+    capsys, model, model2, tmp_path, option, project, sentence
+):
+    given = {"--model": model, "--model2": model2}[option]
+    _, out, _ = run(capsys, "course", tmp_path / "s", option, given)
+    assert sentence in out
+    assert [path.name for path in (tmp_path / "s").iterdir()] == [project]
+    _, out, _ = run(capsys, "course", tmp_path / "t", option, given, "--json")
+    (other,) = set(ROOMS) - {project}
+    said = json.loads(out)
+    assert said[other] is None
+    assert said[project]["bytes"] == sum(p.stat().st_size for p in (tmp_path / "t").rglob("*.*"))
+
+
+def test_the_way_that_is_told_to_the_other_project_is_one(capsys, model, tmp_path):
+    _, out, _ = run(capsys, "course", tmp_path / "s", "--model", model)
+    command = out.partition("noisepair train train_data.pkl ")[2].split()
+    lines = dict(zip(command[::2], command[1::2], strict=True))
+    assert lines.pop("--out") == "model2"
+    told = Recipe.of({name.removeprefix("--"): text for name, text in lines.items()})
+    assert told == Recipe.of(RECIPE)
+
+
+def test_weights_learnt_with_autograd_are_called_so(capsys, data, tmp_path):
+    recipe = Recipe.of({**BY_HAND, "engine": "torch", "steps": 1})
+    noisepair.train(data / "train_data.pkl", out=tmp_path / "model2", recipe=recipe)
+    _, out, _ = run(capsys, "course", tmp_path / "s", "--model2", tmp_path / "model2")
+    assert "Its weights were learnt with autograd (engine torch)" in out
 
 
 def test_with_data_it_trains_and_scores_what_it_wrote(capsys, data, tmp_path):
@@ -209,38 +268,50 @@ def test_with_data_it_trains_and_scores_what_it_wrote(capsys, data, tmp_path):
         "--json",
     )  # fmt: skip
     assert code == 0
-    assert "40 scenes, 2 shots each" in err
-    assert "step" in err
+    assert err.count("40 scenes, 2 shots each") == 2
+    assert err.index("Miniproject_1") < err.index("step") < err.index("Miniproject_2")
     said = json.loads(out)
-    denoiser = unpack(tmp_path / "s" / "Miniproject_1" / "bestmodel.pth", "cpu")
-    assert denoiser.card.recipe.budget == 2
-    psnr = noisepair.evaluate(data / "val_data.pkl", denoised=denoiser).summary()["psnr"]
-    assert said["psnr"] == psnr
-    assert said["bytes"] == sum(path.stat().st_size for path in (tmp_path / "s").rglob("*.*"))
+    for project, kind in (("Miniproject_1", "unet"), ("Miniproject_2", "strided")):
+        denoiser = unpack(tmp_path / "s" / project / "bestmodel.pth", "cpu")
+        assert denoiser.card.recipe.budget == 2
+        assert denoiser.card.recipe.network.kind == kind
+        psnr = noisepair.evaluate(data / "val_data.pkl", denoised=denoiser).summary()["psnr"]
+        found = said[project]["psnr"]
+        if project == "Miniproject_1":
+            assert found == psnr
+        else:  # by hand in float32; the other in bfloat16 where that is fast
+            assert found["noisy"] == psnr["noisy"]
+            assert found["denoised"] == pytest.approx(psnr["denoised"], abs=0.05)
+            assert found["denoised"]["per_image"] != found["noisy"]["per_image"]
+        files = (tmp_path / "s" / project).iterdir()
+        assert said[project]["bytes"] == sum(path.stat().st_size for path in files)
 
 
 def test_without_a_validation_file_the_gain_is_the_estimate(capsys, data, tmp_path):
     (tmp_path / "train_data.pkl").symlink_to(data / "train_data.pkl")
     arguments = ["--data", tmp_path / "train_data.pkl", "--budget", "1s", "--json"]
     _, out, _ = run(capsys, "course", tmp_path / "s", *arguments)
-    assert json.loads(out)["psnr"] is None
-    assert "gain_db" in json.loads(out)
+    for project in ROOMS:
+        assert json.loads(out)[project]["psnr"] is None
+        assert "gain_db" in json.loads(out)[project]
 
 
 # — refusals, and that they leave nothing —
 
 
-def test_refusals(capsys, data, model, tmp_path):
+def test_refusals(capsys, data, model, model2, tmp_path):
     train = data / "train_data.pkl"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     cases = [
-        (["s"], "Neither --model nor --data was given"),
-        (["s", "--model", model, "--data", train], "Both --model and --data were given"),
+        (["s"], "None of --model, --model2 and --data was given"),
+        (["s", "--model", model, "--data", train], "--model and --data were given"),
+        (["s", "--model2", model2, "--data", train], "--model2 and --data were given"),
         (["s", "--model", model, "--budget", "1m"], "--budget 1m is the time to train for"),
         (["s", "--data", train, "--budget", "soon"], "should be a time such as 90s"),
         (["s", "--model", data], "is not a model"),
+        (["s", "--model", model, "--model2", data], "is not a model"),
         (["s", "--data", data / "nothing.pkl"], "There is nothing at"),
         (["full", "--model", model], "exists and is not empty"),
         (["file", "--model", model], "exists and is not empty"),
@@ -253,15 +324,59 @@ def test_refusals(capsys, data, model, tmp_path):
     assert {path.name for path in tmp_path.rglob("*")} == {"full", "mine.txt", "file"}
 
 
-def test_a_model_of_grey_pictures_is_refused(capsys, tmp_path):
+@pytest.mark.parametrize("option", ["--model", "--model2"])
+def test_a_model_of_grey_pictures_is_refused(capsys, tmp_path, option):
     shots = [shot.numpy()[:, 0] for shot in pictures(4)[1:]]
     recipe = Recipe.of({**TINY, "steps": 1})
     noisepair.train(*shots, out=tmp_path / "grey", recipe=recipe)
     (tmp_path / "s").mkdir()
-    code, _, err = run(capsys, "course", tmp_path / "s", "--model", tmp_path / "grey")
+    code, _, err = run(capsys, "course", tmp_path / "s", option, tmp_path / "grey")
     assert code == 2
-    assert "trained on pictures of 1 colour planes, and the course's have 3" in err
+    assert "was trained on pictures of 1 colour planes, and the course's have 3" in err
     assert list((tmp_path / "s").iterdir()) == []  # it was there, so it stays
+
+
+def test_a_model_that_cannot_be_written_by_hand_is_refused(capsys, data, model, tmp_path):
+    recipe = Recipe.of({**TINY, "network.norm": "batch", "steps": 1})
+    noisepair.train(data / "train_data.pkl", out=tmp_path / "normed", recipe=recipe)
+    arguments = ["--model", model, "--model2", tmp_path / "normed"]
+    code, _, err = run(capsys, "course", tmp_path / "s", *arguments)
+    assert code == 2
+    assert "has parts that noisepair.scratch has no backward pass for" in err
+    assert "--engine scratch --network strided" in err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_u_net_can_be_written_by_hand(capsys, data, tmp_path):
+    recipe = Recipe.of({"network.channels": "8,8", "engine": "scratch", "steps": 20})
+    noisepair.train(data / "train_data.pkl", out=tmp_path / "model2", recipe=recipe)
+    assert run(capsys, "course", tmp_path / "s", "--model2", tmp_path / "model2")[0] == 0
+    ours = ModelByHand()
+    ours.load_pretrained_model(tmp_path / "s" / "Miniproject_2" / "bestmodel.pth")
+    noisy, _ = torch.load(data / "val_data.pkl", weights_only=True)
+    denoised = noisepair.Denoiser.load(tmp_path / "model2")(noisy.float() / 255, channel_axis=1)
+    torch.testing.assert_close(
+        ours.predict(noisy), (255 * denoised).clamp(0, 255), rtol=0, atol=0.01
+    )
+
+
+def test_both_projects_are_written_or_none(capsys, model, model2, tmp_path, monkeypatch):
+    move, moved = os.replace, []
+
+    def full(source, target):
+        if Path(target).parent == tmp_path / "s":
+            moved.append(Path(target).name)
+            if len(moved) == 2:
+                raise OSError(28, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(course_command.os, "replace", full)
+    arguments = ["course", tmp_path / "s", "--model", model, "--model2", model2]
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "No space left on device" in err
+    assert moved == list(ROOMS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_is_stopped_leaves_nothing(capsys, data, tmp_path, monkeypatch):
@@ -272,7 +387,7 @@ def test_a_run_that_is_stopped_leaves_nothing(capsys, data, tmp_path, monkeypatc
     monkeypatch.setattr(course_command, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         course_command.course(tmp_path / "s", data=data / "train_data.pkl")
-    assert capsys.readouterr().err == "Stopped; nothing is written.\n"
+    assert capsys.readouterr().err == "— Miniproject_1 —\nStopped; nothing is written.\n"
     assert list(tmp_path.iterdir()) == []
 
 

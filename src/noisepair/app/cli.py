@@ -78,15 +78,28 @@ COMMANDS = {
         noisepair study losses.toml --data pictures --scale 0.1 --seeds 1
         noisepair study losses.toml --out losses --jobs 4 --json""",
     ),
+    "doctor": (
+        "doctoring",
+        """Say why a recipe does not learn, layer by layer, and what to do about it.
+
+        Looks into the network before the first step and while it trains a little: spread of what
+        each layer makes, saturated and dead shares, gradients, and how large steps are. The network
+        is built with noisepair.scratch and begins as the recipe says, whatever its engine.""",
+        """noisepair doctor
+        noisepair doctor recipe.toml --data scenes --report doctored
+        noisepair doctor --network strided --init normal --init.std 1 --json""",
+    ),
     "course": (
         "course",
-        """Write a submission for the EE-559 course (EPFL): Miniproject_1, with its weights.
+        """Write a submission for the EE-559 course (EPFL): both mini-projects, with their weights.
 
-        The folder has the course's interface, class Model with load_pretrained_model, train and
-        predict; it needs noisepair where it is graded. --data trains a model first, as
-        `noisepair train` does.""",
-        """noisepair course submission --model model
-        noisepair course submission --data train_data.pkl --budget 10m""",
+        Each folder has the course's interface, class Model with load_pretrained_model, train and
+        predict; Miniproject_2 computes every gradient by hand, and has the layers too. Both need
+        noisepair where they are graded. --data trains the two models first, each for the whole
+        --budget.""",
+        """noisepair course submission --data train_data.pkl --budget 10m
+        noisepair course submission --model model --model2 model2
+        noisepair course submission --model model""",
     ),
     "info": (
         "info",

@@ -14,6 +14,7 @@ Read it from the loss to the first weight:
     optim.py         SGD, Adam
     fast/            the same functions at full speed: `model.use("reference")` does without
     check/           is every gradient right? which is wrong, and by what factor
+    doctor.py        why does it not learn? vitals.py measures, symptoms.py concludes
 """
 
 from .activations import Identity, LeakyReLU, ReLU, Sigmoid
@@ -28,6 +29,7 @@ from .compose import (
     without_first_gradient,
 )
 from .conv import Conv2d
+from .doctor import Diagnosis, doctor, follow
 from .fast import Arena, reusing
 from .init import begin, kaiming_
 from .losses import L1, MSE
@@ -47,6 +49,7 @@ __all__ = [
     "Checked",
     "Concat",
     "Conv2d",
+    "Diagnosis",
     "Identity",
     "Joined",
     "LeakyReLU",
@@ -65,6 +68,8 @@ __all__ = [
     "Upsampling",
     "begin",
     "check",
+    "doctor",
+    "follow",
     "kaiming_",
     "reusing",
     "without_first_gradient",

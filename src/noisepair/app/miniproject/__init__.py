@@ -1,1 +1,1 @@
-"""Mini-project 1 of EE-559 (EPFL): a denoiser that never saw a clean picture."""
+"""The folders that `noisepair course` writes: `one` as Miniproject_1, `two` as Miniproject_2."""

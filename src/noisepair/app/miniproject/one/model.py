@@ -5,7 +5,6 @@ Pictures come and go as tensors (N, C, H, W) of values 0 to 255, of any size, ty
 the card that says how they are used: data, in which nothing can run.
 """
 
-import io
 import json
 from pathlib import Path
 
@@ -51,16 +50,8 @@ def stored(pictures: Tensor) -> Tensor:
     return pictures.detach().cpu().round().clamp(0, 255).to(torch.uint8)
 
 
-def pack(denoiser: noisepair.Denoiser) -> bytes:
-    """A denoiser as the content of a bestmodel.pth."""
-    weights = {name: value.cpu() for name, value in denoiser.network.state_dict().items()}
-    file = io.BytesIO()
-    torch.save({"card": json.dumps(denoiser.card.as_json()), "weights": weights}, file)
-    return file.getvalue()
-
-
 def unpack(path: Path, device: str | torch.device) -> noisepair.Denoiser:
-    """The denoiser that was packed."""
+    """The denoiser in a bestmodel.pth."""
     file = torch.load(path, map_location="cpu", weights_only=True)
     said = json.loads(file["card"])
     recipe = noisepair.Recipe.of(said["recipe"])
