@@ -343,5 +343,6 @@ def optimizer_by_hand(settings: Optimizer, network: scratch.Module, lr: float) -
         return scratch.Adam(network.param(), lr, (settings.beta1, settings.beta2))
     assert isinstance(settings, SGD), "the recipe refuses others"
     return scratch.SGD(
-        network.param(), lr, settings.momentum, settings.weight_decay, settings.nesterov
-    )
+        network.param(), lr, settings.momentum,
+        weight_decay=settings.weight_decay, nesterov=settings.nesterov,
+    )  # fmt: skip

@@ -387,7 +387,7 @@ class Views(Sigmoid):
 
 class Keeps(Sigmoid):
     def recall(self, d_out):
-        _, *needed = self.memory
+        _, _, *needed = self.memory
         return tuple(needed)
 
 

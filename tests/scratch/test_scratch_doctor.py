@@ -227,6 +227,32 @@ def test_no_false_alarm_while_it_learns():
     assert found[-1].loss < 0.5 * found[0].loss, "and it learns"
 
 
+def test_black_areas_are_no_wrong_gradient():
+    """With biases of 0 they lie on the kink of every ReLU, where differences see half a slope."""
+    net = scratch.Sequential(
+        scratch.Conv2d(1, 8, 3, padding=1), scratch.ReLU(), scratch.Conv2d(8, 1, 3, padding=1)
+    )
+    pictures = torch.rand(2, 1, 16, 16)
+    pictures[..., :8] = 0
+    assert not doctor(net, (pictures, pictures)).findings
+
+
+def test_a_run_that_a_large_rate_blew_up_is_not_blamed_on_its_beginning():
+    net = network()
+    steps = [BATCH] * 3
+    seen = follow(net, steps, scratch.Adam(net.param(), lr=10.0), steps=3, every=1)
+    assert not [one for one in seen[0].findings if one.weight == "ill"]
+    said = " ".join(f"{one.text} {one.remedy}" for one in seen[-1].findings)
+    assert "The cause" not in said
+    assert "Lower the learning rate" in said
+
+
+def test_the_last_look_is_after_the_last_batch():
+    net = network()
+    seen = follow(net, [BATCH] * 5, scratch.SGD(net.param(), lr=0.1), steps=100, every=3)
+    assert [one.step for one in seen] == [0, 3, 5]
+
+
 def test_sound_gradients_of_a_level_of_a_unet_are_sound():
     rng = Generator().manual_seed(0)
     level = scratch.UNetLevel(
@@ -250,7 +276,8 @@ def test_sound_gradients_of_a_level_of_a_unet_are_sound():
 def everything(model):
     """Parameters, gradients, and what each layer remembers, all copied."""
     values = [(value.clone(), gradient.clone()) for value, gradient in model.param()]
-    return values, [copy.deepcopy(one.memory) for _, one in model.modules()]
+    held = [one.memory or () for _, one in model.modules()]
+    return values, [[x.clone() for x in some if isinstance(x, Tensor)] for some in held]
 
 
 def test_model_optimizer_and_batch_stay_as_they_are():

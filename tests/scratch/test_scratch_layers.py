@@ -45,7 +45,9 @@ def assert_twins(ours: scratch.Module, theirs: nn.Module, x: Tensor) -> None:
     entering = x.clone().requires_grad_()
     try:
         out = theirs(entering)
-    except RuntimeError:  # torch refuses: so must we
+    except RuntimeError:
+        out = None
+    if out is None or not out.numel():  # torch refuses, or makes nothing: we refuse
         with pytest.raises(InputError):
             ours.forward(x)
         return
@@ -178,6 +180,14 @@ def test_of_equal_values_the_first_gets_the_gradient():
         assert pool.backward(torch.full((1, 1, 1, 1), 5.0)).tolist() == [[[[5, 0], [0, 0]]]]
 
 
+@pytest.mark.parametrize("path", ["reference", "fast"])
+def test_a_value_that_is_none_gets_the_gradient_as_in_torch(path):
+    pool, x = scratch.MaxPool2d(2).use(path), torch.rand(1, 1, 2, 2)
+    x[0, 0, 1, 0] = torch.nan
+    assert pool.forward(x).isnan().all()
+    assert pool.backward(torch.ones(1, 1, 1, 1)).tolist() == [[[[0, 0], [1, 0]]]]
+
+
 @pytest.mark.parametrize("name", ["MSE", "L1"])
 def test_losses_are_torchs(name):
     ours, theirs = getattr(scratch, name)(), {"MSE": nn.MSELoss(), "L1": nn.L1Loss()}[name]
@@ -276,6 +286,11 @@ X = torch.rand(1, 3, 8, 8)
         (lambda: scratch.Conv2d(3, 2, 3).forward(X[0]), r"\(batch, channels, height, width\), "),
         (lambda: scratch.Conv2d(3, 2, 3).forward(X.double()),
          r"takes torch.float32 on cpu as its weights are, and got torch.float64 on cpu"),
+        (lambda: scratch.Conv2d(3, 2, 3, dtype=torch.int64), "dtype=torch.int64 is not possible"),
+        (lambda: scratch.Conv2d(3, 2, 3).to(dtype=torch.int64), "cannot compute in torch.int64"),
+        (lambda: scratch.Joined(0, 2, 3, 3), "Joined: low_channels=0 is not possible"),
+        (lambda: scratch.Concat(), "Concat takes one module or more"),
+        (lambda: scratch.Residual(nn.ReLU()), "Residual takes modules of noisepair.scratch, and"),
         (lambda: scratch.TransposeConv2d(3, 2, 3, 2, 0, 2), "output_padding=2 .* less than the st"),
         (lambda: scratch.TransposeConv2d(3, 2, 1, 1, 4).forward(X), "8×8 would become 0×0"),
         (lambda: scratch.MaxPool2d(2, padding=2), "padding=2 is not possible. It takes half of"),

@@ -112,10 +112,12 @@ def test_a_network_of_skips_is_torchs(name, path):
 @pytest.mark.parametrize(
     "net",
     [scratch.Residual(scratch.Sequential(scratch.ReLU(inplace=True), scratch.Sigmoid())),
-     scratch.Concat(scratch.Identity(), scratch.ReLU(inplace=True), scratch.Identity())],
-    ids=["residual", "concat"],
+     scratch.Residual(scratch.Sequential(scratch.Identity(), scratch.ReLU(inplace=True))),
+     scratch.Concat(scratch.Identity(), scratch.ReLU(inplace=True), scratch.Identity()),
+     scratch.Sequential(scratch.MaxPool2d(2), scratch.LeakyReLU(0.1, inplace=True))],
+    ids=["residual", "residual behind a copy", "concat", "behind a pool"],
 )  # fmt: skip
-def test_a_first_layer_in_place_spoils_no_skip(net):
+def test_a_layer_in_place_spoils_nothing_that_is_needed_once_more(net):
     report = scratch.check(net, torch.randn(2, 3, 4, 4))
     assert report.ok, report
 
@@ -180,6 +182,10 @@ def test_a_state_that_does_not_fit_is_refused():
          r"pictures of \(4, 4\) and \(8, 8\) pixels"),
         (lambda x: scratch.Joined(2, 2, 1, 3, padding=1).forward(x, x),
          "becomes 16×16 pixels, and the skip has 8×8"),
+        (lambda x: scratch.Joined(2, 2, 1, 3, padding=1).forward(x, torch.cat((x, x))),
+         "got 1 low pictures and 2 skips"),
+        (lambda x: scratch.Padded(scratch.AvgPool2d(2), 4).forward(x),
+         r"AvgPool2d\(.*\) makes \(4, 4\) of \(8, 8\) pixels"),
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_meet_are_refused(what, sentence):
@@ -233,6 +239,33 @@ def test_inside_reusing_the_next_step_takes_the_same_memory():
     assert not block.data_ptr() <= outside.data_ptr() < block.data_ptr() + 4 * block.numel()
 
 
+def test_nothing_is_left_of_a_forward_that_torch_would_have_recorded():
+    """Buffers are shared by all networks of a thread: one graph in them would be in all."""
+    net = small()
+    with torch.inference_mode():
+        net.forward(torch.rand(2, 3, 16, 16))
+        born = small()
+    with torch.enable_grad():
+        net.forward(torch.rand(2, 3, 16, 16, requires_grad=True))
+        for one in (net, born):
+            out = one.forward(torch.rand(2, 3, 16, 16))
+            one.backward(torch.ones_like(out))
+            scratch.SGD(one.param(), 0.1).step()
+            assert not out.requires_grad
+            assert not any(value.requires_grad for value, _ in one.param())
+
+
+def test_parameters_stay_live_where_a_network_is_moved():
+    net = small()
+    optimizer = scratch.SGD(net.param(), 0.1)
+    net.double()
+    net.backward(net.forward(torch.rand(2, 3, 16, 16, dtype=torch.float64)))
+    before = net[0].weight.clone()
+    optimizer.step()
+    assert net[0].weight.dtype == torch.float64
+    assert not torch.equal(net[0].weight, before)
+
+
 # — optimizers —
 
 SETTINGS = {
@@ -267,10 +300,12 @@ def test_an_optimizer_walks_torchs_path(name, lines):
     ("what", "sentence"),
     [
         (lambda: scratch.SGD([], 0.1), "SGD got no parameters"),
+        (lambda: scratch.SGD([(torch.ones(3), torch.ones(2))], 0.1), "SGD takes pairs of a parame"),
+        (lambda: scratch.Adam(small().param(), eps=-1.0), "Adam: eps=-1.0 is not possible"),
         (lambda: scratch.SGD(small().param(), 0.0), "lr=0.0 is not possible: a number above 0"),
         (lambda: scratch.SGD(small().param(), float("nan")), "lr=nan is not possible"),
         (lambda: scratch.SGD(small().param(), 0.1, nesterov=True), "nesterov looks ahead"),
-        (lambda: scratch.Adam(small().param(), betas=(0.9, 1.0)), "Each is in"),
+        (lambda: scratch.Adam(small().param(), betas=(0.9, 1.0)), "two numbers in"),
         (lambda: scratch.begin(small(), "he"), "Unknown initialisation 'he'"),
     ],
 )

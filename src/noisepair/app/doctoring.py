@@ -86,6 +86,8 @@ def doctor(
     """
     if not 1 <= steps <= MOST:
         raise InputError(f"--steps {steps} is not possible. Give a number from 1 to {MOST:,}.")
+    if report and report.exists() and not report.is_dir():
+        raise InputError(f"{report} is a file, and --report takes a folder. Give another.")
     given = {name.replace("__", "."): text for name, text in lines.items() if text is not None}
     wanted = Recipe.read(recipe, given | {"engine": "scratch", "precision": "float32"})
     device = options.torch_device()

@@ -42,7 +42,7 @@ class LeakyReLU(Module):
     """x above 0, negative_slope · x below (Maas et al. 2013, section 2)."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
-        if not 0 <= negative_slope <= 1:
+        if not isinstance(negative_slope, float | int) or not 0 <= negative_slope <= 1:
             raise InputError(
                 f"LeakyReLU: negative_slope={negative_slope!r} is not possible. It takes a number"
                 " from 0 to 1."
@@ -79,10 +79,11 @@ class Sigmoid(Module):
 
 
 class Identity(Module):
-    """x. One way round a `Concat`."""
+    """x. One way round a `Concat`; a copy, so that what follows may work in place."""
 
     def forward(self, x: Tensor) -> Values:
-        return self.save(x)
+        refuse_whole(self, x)
+        return self.save(x.clone())
 
     def backward(self, d_out: Values) -> Values:
         self.recall(d_out)
@@ -91,6 +92,8 @@ class Identity(Module):
 
 def refuse_whole(module: Module, x: Tensor) -> None:
     """An activation takes any shape, but floats."""
-    if not x.is_floating_point() or not x.numel():
-        came = x.dtype if x.numel() else f"no value in {tuple(x.shape)}"
+    if not isinstance(x, Tensor) or not x.is_floating_point() or not x.numel():
+        came: object = f"a {type(x).__name__}"
+        if isinstance(x, Tensor):
+            came = x.dtype if x.numel() else f"no value in {tuple(x.shape)}"
         raise InputError(f"{module} takes one floating-point value or more, and got {came}.")

@@ -17,7 +17,7 @@ from torch import Tensor, cat
 
 from ..errors import InputError
 from .conv import Conv2d
-from .module import Module
+from .module import Module, count
 from .upsampling import Joined
 
 Pictures = Float[Tensor, "B C H W"]
@@ -30,11 +30,7 @@ class Sequential(Module):
         if not modules:
             raise InputError("Sequential takes one module or more, and got none.")
         for number, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise InputError(
-                    f"Sequential takes modules of noisepair.scratch, and number {number} is a"
-                    f" {type(module).__name__}."
-                )
+            part_of("Sequential", number, module)
         self.chain = list(modules)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +64,8 @@ class Sequential(Module):
 class Residual(Module):
     """x + inner(x) (He et al. 2016), or x − inner(x): a network that predicts the noise."""
 
-    def __init__(self, inner: Module, subtract: bool = False):
+    def __init__(self, inner: Any, subtract: bool = False):
+        part_of("Residual", 0, inner)
         self.inner, self.subtract = inner, subtract
 
     def forward(self, x: Tensor) -> Pictures:
@@ -92,7 +89,11 @@ class Residual(Module):
 class Concat(Module):
     """The outputs of modules that see the same input, their channels one after the other."""
 
-    def __init__(self, *branches: Module):
+    def __init__(self, *branches: Any):
+        if not branches:
+            raise InputError("Concat takes one module or more, and got none.")
+        for number, branch in enumerate(branches):
+            part_of("Concat", number, branch)
         self.branches = list(branches)
 
     def forward(self, x: Tensor) -> Pictures:
@@ -158,7 +159,7 @@ class Padded(Module):
     """
 
     def __init__(self, inner: Module, multiple: int):
-        self.inner, self.multiple = inner, multiple
+        self.inner, self.multiple = inner, count("Padded", "multiple", multiple)
 
     def forward(self, x: Tensor) -> Float[Tensor, "B O H W"]:
         self.refuse(x)
@@ -169,6 +170,11 @@ class Padded(Module):
         if columns:
             x = cat((x, x[:, :, :, -1:].expand(-1, -1, -1, columns)), 3)
         out = self.inner.forward(x)
+        if out.shape[2:] != x.shape[2:]:
+            raise InputError(
+                f"Padded: {self.inner} makes {tuple(out.shape[2:])} of {tuple(x.shape[2:])} pixels,"
+                " and what is added can be cut off the same size only."
+            )
         return self.save(out[:, :, :height, :width], out.shape)
 
     def backward(self, d_out: Float[Tensor, "B O H W"]) -> Pictures | None:
@@ -224,6 +230,15 @@ def without_first_gradient(model: Module) -> None:
         layer = entry(layer)
     if isinstance(layer, Conv2d):
         layer.first = True
+
+
+def part_of(owner: str, number: int, module: Any) -> None:
+    """Say no to what is not one of ours."""
+    if not isinstance(module, Module):
+        raise InputError(
+            f"{owner} takes modules of noisepair.scratch, and number {number} is a"
+            f" {type(module).__name__}."
+        )
 
 
 def entry(module: Module) -> Module:

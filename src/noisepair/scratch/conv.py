@@ -14,19 +14,19 @@ Its derivatives are those of a product and of unfold, whose adjoint is fold, ⟨
 """
 
 from jaxtyping import Float
-from torch import Generator, Tensor, empty, float32
+from torch import Generator, Tensor, float32
 from torch import device as Device
 from torch import dtype as Dtype
 from torch.nn.functional import fold, unfold
 
 from . import fast
 from .init import kaiming_
-from .module import Module, Pair, count
+from .module import Module, Pair, count, learned
 from .window import Window
 
 
 class Conv2d(Module):
-    """Slide `out_channels` filters over a picture; arguments, order and layout are torch's.
+    """Slide `out_channels` filters over a picture; arguments and layout are torch's, but groups.
 
     weight (out_channels, in_channels, kernel rows, kernel columns), bias (out_channels) or None.
     Begins as Kaiming's (He et al. 2015) with no bias, unlike torch: see `init`. `first`: nobody
@@ -53,11 +53,10 @@ class Conv2d(Module):
         self.in_channels = count("Conv2d", "in_channels", in_channels)
         self.out_channels = count("Conv2d", "out_channels", out_channels)
         self.window = Window.of("Conv2d", kernel_size, stride, padding, dilation)
-        shape = (out_channels, in_channels, *self.window.kernel_size)
-        self.weight = empty(shape, device=device, dtype=dtype)
-        self.bias = self.weight.new_zeros(out_channels) if bias else None
-        self.d_weight = self.weight.new_zeros(shape)
-        self.d_bias = self.weight.new_zeros(out_channels) if bias else None
+        shape = (self.out_channels, self.in_channels, *self.window.kernel_size)
+        like = {"device": device, "dtype": dtype}
+        made = learned("Conv2d", shape, self.out_channels, bias, like)
+        self.weight, self.bias, self.d_weight, self.d_bias = made
         kaiming_(self.weight, generator=generator)
 
     def forward(self, x: Tensor) -> Float[Tensor, "B O P Q"]:

@@ -102,7 +102,8 @@ def doctor(
     its steps are. `slopes`: compare gradients with the loss itself, two directions a parameter.
     """
     refuse(batch)
-    facts = measured(model, detached(batch), loss or MSE(), optimizer, slopes)
+    refuse_model(model, optimizer)
+    facts = measured(model, detached(batch), loss or MSE(), optimizer, slopes, step)
     return Diagnosis(step, facts.loss, facts.before, facts.layers, symptoms(facts))
 
 
@@ -138,6 +139,7 @@ def follow(
             watch(seen)
 
     look(0)
+    step = 0
     for step, (noisy, target) in enumerate(islice(chain([first], stream), steps), start=1):
         model.train()
         model.zero_grad()
@@ -148,7 +150,21 @@ def follow(
             look(step)
             if not isfinite(found[-1].loss):
                 break
+    if found[-1].step != step:  # the batches ran out
+        look(step)
     return found
+
+
+def refuse_model(model: object, optimizer: object) -> None:
+    """Say no to what is not ours."""
+    if not isinstance(model, Module):
+        raise InputError(
+            f"doctor takes a model of noisepair.scratch, and got a {type(model).__name__}."
+        )
+    if not isinstance(optimizer, Optimizer | None):
+        raise InputError(
+            f"doctor takes an optimizer of noisepair.scratch, and got a {type(optimizer).__name__}."
+        )
 
 
 def refuse(batch: object) -> None:

@@ -20,6 +20,9 @@ class Loss(Module):
     """forward(prediction, target) is the loss; backward() the gradient of the prediction."""
 
     def error(self, prediction: Tensor, target: Tensor) -> Values:
+        for side in (prediction, target):
+            if not isinstance(side, Tensor):
+                raise InputError(f"{self} takes two tensors, and got a {type(side).__name__}.")
         if prediction.shape != target.shape:
             raise InputError(
                 f"{self}: the prediction has the shape {tuple(prediction.shape)}, and the target"
@@ -38,7 +41,7 @@ class Loss(Module):
         error: Values
         if self.memory is None:
             raise InputError(f"{self}: backward() needs a forward() of its own before it.")
-        _, error = self.memory
+        *_, error = self.memory
         self.memory = None
         return error
 

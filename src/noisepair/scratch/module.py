@@ -11,9 +11,10 @@ what forward remembers, backward takes, once.
 """
 
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, empty, inference_mode, no_grad
 from torch import device as Device
 from torch import dtype as Dtype
 
@@ -29,6 +30,7 @@ class Module:
     A layer names its parameters in `weights`: `("weight",)` says that the tensor `weight` has its
     gradient in `d_weight`. Modules that are attributes, or in a list, are its parts. `fast`: which
     of two equal implementations runs, where there are two. `training`: whether forward remembers.
+    Nothing of it is recorded by autograd, whether that is on or off.
     """
 
     weights: tuple[str, ...] = ()
@@ -36,6 +38,11 @@ class Module:
     training = True
     transposed = False  # whether `weight` has the planes in first
     memory: tuple[Any, ...] | None = None  # the shape of the output, and what backward needs
+
+    def __init_subclass__(cls) -> None:
+        for name in ("forward", "backward"):
+            if name in vars(cls):
+                setattr(cls, name, no_grad()(vars(cls)[name]))
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
         raise NotImplementedError
@@ -51,7 +58,7 @@ class Module:
 
     def save(self, out: Tensor, *needed: Any) -> Tensor:
         """Remember `needed`, and the shape that the gradient of `out` must have; return `out`."""
-        self.memory = (tuple(out.shape), *needed) if self.training else None
+        self.memory = (tuple(out.shape), out.dtype, *needed) if self.training else None
         return out
 
     def recall(self, d_out: Tensor) -> tuple[Any, ...]:
@@ -62,7 +69,10 @@ class Module:
                 f"{self}: backward() needs a forward() of its own before it{why}. Call forward,"
                 " then backward once; in a network, give each place a layer of its own."
             )
-        shape, *needed = self.memory
+        shape, dtype, *needed = self.memory
+        if not isinstance(d_out, Tensor) or d_out.dtype != dtype:
+            came = d_out.dtype if isinstance(d_out, Tensor) else f"a {type(d_out).__name__}"
+            raise InputError(f"{self}: the gradient is {came}, and must be a tensor of {dtype}.")
         if tuple(d_out.shape) != shape:
             raise InputError(
                 f"{self}: the gradient has the shape {tuple(d_out.shape)}, and the output had"
@@ -73,8 +83,10 @@ class Module:
 
     def refuse(self, x: Tensor, channels: int | None = None, like: Tensor | None = None) -> None:
         """Say no to what is no batch of pictures that this layer, of weights `like`, can take."""
-        came: object = tuple(x.shape)
-        if x.ndim != 4:
+        came: object = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        if not isinstance(x, Tensor):
+            takes = "a tensor of pictures"
+        elif x.ndim != 4:
             takes = "(batch, channels, height, width)"
         elif not x.is_floating_point():
             takes, came = "floating-point values: try x.float() / 255", x.dtype
@@ -133,12 +145,17 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Copy values in. Raises InputError where names or shapes are not this module's."""
         mine = self.state_dict()
-        for name in mine.keys() ^ state.keys():
+        for name in sorted(mine.keys() ^ state.keys()):
             lacks = "lacks" if name in mine else "has"
             raise InputError(
                 f"The state {lacks} {name}, and {self} has {', '.join(mine) or 'none'}."
             )
         for name, value in mine.items():
+            if not isinstance(state[name], Tensor) or not state[name].is_floating_point():
+                raise InputError(
+                    f"{name} is a {type(state[name]).__name__} in the state, and must be a tensor"
+                    " of floating-point values."
+                )
             if state[name].shape != value.shape:
                 raise InputError(
                     f"{name} has the shape {tuple(state[name].shape)} in the state, and"
@@ -169,13 +186,14 @@ class Module:
         return self
 
     def to(self: Own, place: Device | str | None = None, dtype: Dtype | None = None) -> Own:
-        """Move parameters and gradients to a device, or to another type of float."""
+        """Move parameters and gradients to a device or another type of float; they stay live."""
+        if dtype is not None and not dtype.is_floating_point:
+            raise InputError(f"{self} cannot compute in {dtype}. Give a type of float.")
         for _, module in self.modules():
             module.memory = None
-            for name in (*module.weights, *(f"d_{name}" for name in module.weights)):
-                value = getattr(module, name)
-                if value is not None:
-                    setattr(module, name, value.to(device=place or value.device, dtype=dtype))
+        for pair in self.param():
+            for tensor in pair:
+                tensor.data = tensor.to(device=place or tensor.device, dtype=dtype)
         return self
 
     def double(self: Own) -> Own:
@@ -195,22 +213,41 @@ class Module:
     __repr__ = __str__
 
 
+def whole(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
 def count(owner: str, name: str, value: int) -> int:
     """A number of channels. Raises InputError below 1, and for what is not whole."""
-    if type(value) is not int or value < 1:
+    if not whole(value, 1):
         raise InputError(
             f"{owner}: {name}={value!r} is not possible. It takes a whole number from 1."
         )
-    return value
+    return int(value)
+
+
+def learned(
+    owner: str, shape: tuple[int, ...], channels: int, bias: bool, like: dict[str, Any]
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    """weight, bias, d_weight and d_bias of a layer; `like`: device and dtype."""
+    if type(bias) is not bool:
+        raise InputError(
+            f"{owner}: bias={bias!r} is not possible: True or False; it has no groups."
+        )
+    if not like["dtype"].is_floating_point:
+        raise InputError(f"{owner}: dtype={like['dtype']} is not possible. Give a type of float.")
+    with inference_mode(False):  # else they could not be changed outside of it
+        weight = empty(shape, **like)
+        first, second = (weight.new_zeros(channels) if bias else None for _ in range(2))
+        return weight, first, weight.new_zeros(shape), second
 
 
 def pair(owner: str, name: str, value: int | Pair, least: int) -> Pair:
     """A size for both axes. Raises InputError below `least`, and for what is not whole."""
     both = value if isinstance(value, tuple) else (value, value)
-    whole = len(both) == 2 and all(type(one) is int and one >= least for one in both)
-    if not whole:
+    if len(both) != 2 or not all(whole(one, least) for one in both):
         raise InputError(
             f"{owner}: {name}={value!r} is not possible. It takes a whole number from {least} on,"
             " or a pair of them (rows, columns)."
         )
-    return both
+    return int(both[0]), int(both[1])

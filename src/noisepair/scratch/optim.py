@@ -1,4 +1,4 @@
-"""How gradients move parameters. Arguments, defaults and arithmetic are those of torch.optim.
+"""How gradients move parameters. Names, defaults and arithmetic are those of torch.optim.
 
 An optimizer takes the pairs of `Module.param()`, which are live, and changes the parameters in
 place. It never changes a gradient.
@@ -18,7 +18,19 @@ class Optimizer:
     """Parameters, their gradients, and what is remembered of past ones."""
 
     def __init__(self, parameters: Pairs, lr: float):
-        self.pairs = list(parameters)
+        try:
+            given = list(parameters)
+            self.pairs = [(value, gradient) for value, gradient in given]
+            fine = all(isinstance(one, tuple | list) for one in given) and all(
+                value.shape == gradient.shape for value, gradient in self.pairs
+            )
+        except (TypeError, ValueError, AttributeError):
+            fine = False
+        if not fine:
+            raise InputError(
+                f"{type(self).__name__} takes pairs of a parameter and its gradient, as"
+                " model.param() gives them."
+            )
         if not self.pairs:
             raise InputError(
                 f"{type(self).__name__} got no parameters. Give model.param() of a model with"
@@ -55,6 +67,7 @@ class SGD(Optimizer):
         parameters: Pairs,
         lr: float = 1e-3,
         momentum: float = 0.0,
+        *,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ):
@@ -96,10 +109,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         super().__init__(parameters, lr)
-        for beta in betas:
-            if not 0 <= beta < 1:
-                raise InputError(f"Adam: betas={betas!r} is not possible. Each is in [0, 1).")
-        self.betas, self.eps = betas, eps
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise InputError(f"Adam: betas={betas!r} is not possible: two numbers in [0, 1).")
+        self.betas, self.eps = betas, above(self, "eps", eps)
         self.weight_decay = above(self, "weight_decay", weight_decay, least=0.0)
 
     def step(self) -> None:
@@ -116,7 +128,8 @@ class Adam(Optimizer):
 
 def above(owner: Optimizer, name: str, value: float, least: float | None = None) -> float:
     """A number above zero, or from `least` on."""
-    fits = value > 0 if least is None else value >= least
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    fits = number and (value > 0 if least is None else value >= least)
     if not fits or value == float("inf"):
         rule = "above 0" if least is None else f"from {least} on"
         raise InputError(

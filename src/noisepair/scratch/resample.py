@@ -34,7 +34,8 @@ class NearestUpsampling(Module):
         self.refuse(x)
         rows, columns = self.scale_factor
         repeated = x[:, :, :, None, :, None].expand(-1, -1, -1, rows, -1, columns)
-        return self.save(repeated.reshape(*x.shape[:2], rows * x.shape[2], columns * x.shape[3]))
+        out = repeated.reshape(*x.shape[:2], rows * x.shape[2], columns * x.shape[3])
+        return self.save(out if rows * columns > 1 else out.clone())
 
     def backward(self, d_out: Float[Tensor, "B C P Q"]) -> Pictures:
         self.recall(d_out)
@@ -92,25 +93,26 @@ class MaxPool2d(Pool):
         self.refuse(x)
         size = self.window.size_out(x.shape[2:], self)
         if self.tiles(x):
-            first, *others = taps(x, self.window.kernel_size)
-            for other in others:
-                first = first.maximum(other)
-            return self.save(first.clone() if not others else first, x, first)
+            return self.save(largest(x, self.window.kernel_size), x, None)
         out, where = self.columns(x, float("-inf")).max(2)
         return self.save(out.unflatten(2, size), x, where)
 
     def backward(self, d_out: Float[Tensor, "B C P Q"]) -> Pictures:
         x, kept = self.recall(d_out)
         if self.tiles(x):
-            return self.to_the_first(d_out, x, kept)
+            return self.to_the_first(d_out, x)
         taps = self.window.kernel_size[0] * self.window.kernel_size[1]
         flat = d_out.flatten(2)[:, :, None]  # (B, C, 1, P·Q)
         d_cols = d_out.new_zeros(*flat.shape[:2], taps, flat.shape[3])
         d_cols.scatter_(2, kept[:, :, None], flat)
         return self.folded(d_cols, x.shape[2:])
 
-    def to_the_first(self, d_out: Tensor, x: Pictures, out: Tensor) -> Pictures:
-        """Tap by tap: who is as large as the window's largest, and was not preceded by another."""
+    def to_the_first(self, d_out: Tensor, x: Pictures) -> Pictures:
+        """Tap by tap: who is as large as the window's largest, and was not preceded by another.
+
+        The largest are looked for again: the layer that follows may have worked in place on them.
+        """
+        out = largest(x, self.window.kernel_size)
         many, planes, height, width = x.shape
         d_x = pixels_last((many, height, width, planes), x)
         rest = d_out
@@ -118,7 +120,7 @@ class MaxPool2d(Pool):
             taps(x, self.window.kernel_size), taps(d_x, self.window.kernel_size), strict=True
         )
         for value, d_value in places:
-            here = (value == out).to(x.dtype)
+            here = ((value == out) | ((value != value) & (out != out))).to(x.dtype)  # or both NaN
             d_value.copy_(here).mul_(rest)
             rest = rest * (1 - here)
         return d_x
@@ -156,6 +158,15 @@ def taps(x: Pictures, size: Pair) -> list[Float[Tensor, "B C P Q"]]:
     """The first pixels of all blocks of `size`, then the second, …; no copy."""
     rows, columns = size
     return [x[:, :, row::rows, column::columns] for row in range(rows) for column in range(columns)]
+
+
+def largest(x: Pictures, size: Pair) -> Float[Tensor, "B C P Q"]:
+    """Of each block."""
+    first, *others = taps(x, size)
+    out = first.clone()
+    for other in others:
+        out = out.maximum(other)
+    return out
 
 
 def pixels_last(shape: tuple[int, ...], like: Tensor) -> Pictures:

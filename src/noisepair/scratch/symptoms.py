@@ -114,7 +114,7 @@ def sigmoid(f: Facts, limit: float, name: str, weight: Literal["ill", "care"]) -
     share = worst.saturated or 0
     if share - f.expected < limit:
         return None
-    cause = too_large(f.layers)
+    cause = too_large(f)
     text = (
         f"The sigmoid after {called(worst)} sees a spread of {number(worst.spread)} and is"
         f" {share:.0%} saturated: so many outputs are within 1 % of 0 or 1, where its slope is"
@@ -128,7 +128,7 @@ def exploding(f: Facts) -> Symptom | None:
     most = max(f.layers, key=lambda row: row.signal)
     if not f.before or most.signal < GROWN * f.before:
         return None
-    cause = too_large(f.layers)
+    cause = too_large(f)
     text = (
         f"The signal explodes: a spread of {number(f.before)} in the pictures is"
         f" {number(most.spread)} after {called(most)}.{cause}"
@@ -146,7 +146,7 @@ def vanishing(f: Facts) -> Symptom | None:
         f" The gradient that comes back is {number(end)} at {called(last)} and {number(first)} at"
     )
     fading = f"{back} {called(f.layers[0])}." if first < FADED * end else ""
-    cause = too_small(f.layers)
+    cause = too_small(f)
     text = (
         f"The signal vanishes: what tells pictures apart has a spread of {number(f.before)} at the"
         f" entry and {number(least.signal)} after {called(least)}: from there on all pictures are"
@@ -227,13 +227,22 @@ BEGINNING = (equal, saturated, exploding, vanishing, leaning)
 # — in words —
 
 
-def too_large(rows: Sequence[Vitals]) -> str:
-    """Why it grows: the layer whose weights are the farthest above Kaiming's, if far."""
+def too_large(f: Facts) -> str:
+    """Why it grows: the layer whose weights are the farthest above Kaiming's, if far.
+
+    Of a network that has learnt, weights do not tell how they began.
+    """
+    rows = f.layers
+    if f.step:
+        return ""
     worst = max(rows, key=lambda row: row.weight / row.kaiming)
     return because(rows, worst) if worst.weight > UNLIKE * worst.kaiming else ""
 
 
-def too_small(rows: Sequence[Vitals]) -> str:
+def too_small(f: Facts) -> str:
+    rows = f.layers
+    if f.step:
+        return ""
     worst = min(rows, key=lambda row: row.weight / row.kaiming)
     return because(rows, worst) if worst.weight * UNLIKE < worst.kaiming else ""
 

@@ -11,7 +11,7 @@ What was the adjoint forward is the convolution backward (Dumoulin & Visin 2016,
 """
 
 from jaxtyping import Float
-from torch import Generator, Tensor, empty, float32
+from torch import Generator, Tensor, float32
 from torch import device as Device
 from torch import dtype as Dtype
 from torch.nn.functional import fold, unfold
@@ -19,7 +19,7 @@ from torch.nn.functional import fold, unfold
 from ..errors import InputError
 from . import fast
 from .init import kaiming_
-from .module import Module, Pair, count, pair
+from .module import Module, Pair, count, learned, pair
 from .window import Window
 
 
@@ -57,11 +57,10 @@ class TransposeConv2d(Module):
                 f"TransposeConv2d: output_padding={output_padding!r} is not possible. It takes less"
                 f" than the stride, {stride!r}."
             )
-        shape = (in_channels, out_channels, *self.window.kernel_size)
-        self.weight = empty(shape, device=device, dtype=dtype)
-        self.bias = self.weight.new_zeros(out_channels) if bias else None
-        self.d_weight = self.weight.new_zeros(shape)
-        self.d_bias = self.weight.new_zeros(out_channels) if bias else None
+        shape = (self.in_channels, self.out_channels, *self.window.kernel_size)
+        like = {"device": device, "dtype": dtype}
+        made = learned("TransposeConv2d", shape, self.out_channels, bias, like)
+        self.weight, self.bias, self.d_weight, self.d_bias = made
         kaiming_(self.weight, stride=self.window.stride, transposed=True, generator=generator)
 
     def forward(self, x: Tensor) -> Float[Tensor, "B O P Q"]:

@@ -21,7 +21,7 @@ from torch import dtype as Dtype
 from ..errors import InputError
 from . import fast
 from .conv import Conv2d
-from .module import Module, Pair
+from .module import Module, Pair, count
 from .resample import NearestUpsampling
 from .window import Window
 
@@ -115,11 +115,13 @@ class Joined(Conv2d):
         device: Device | str | None = None,
         dtype: Dtype = float32,
     ):
+        low = count("Joined", "low_channels", low_channels)
+        skip = count("Joined", "skip_channels", skip_channels)
         super().__init__(
-            low_channels + skip_channels, out_channels, kernel_size, 1, padding, 1, bias,
+            low + skip, out_channels, kernel_size, 1, padding, 1, bias,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
-        self.low_channels, self.skip_channels = low_channels, skip_channels
+        self.low_channels, self.skip_channels = low, skip
         self.nearest = NearestUpsampling(scale_factor)
 
     def forward(  # type: ignore[override]
@@ -129,6 +131,8 @@ class Joined(Conv2d):
         self.refuse(skip, self.skip_channels, self.weight)
         rows, columns = self.nearest.scale_factor
         large = (rows * low.shape[2], columns * low.shape[3])
+        if len(low) != len(skip):
+            raise InputError(f"{self} got {len(low)} low pictures and {len(skip)} skips.")
         if tuple(skip.shape[2:]) != large:
             raise InputError(
                 f"{self}: the low picture becomes {large[0]}×{large[1]} pixels, and the skip has"

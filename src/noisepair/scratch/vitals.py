@@ -90,6 +90,7 @@ class Facts:
     reads: float  # share of the pixels that anything is computed from
     looks: bool  # whether any layer sees more than one pixel at once
     expected: float  # share of the target within 1 % of 0 or 1
+    step: int  # how many were taken before
     kept: tuple[str, ...]  # parameters whose gradient zero_grad leaves as it is
     slopes: tuple[Slope, ...]
 
@@ -120,7 +121,7 @@ class Watched:
 
 
 def measured(
-    model: Module, batch: Pair, loss: Module, optimizer: Optimizer | None, slopes: bool
+    model: Module, batch: Pair, loss: Module, optimizer: Optimizer | None, slopes: bool, step: int
 ) -> Facts:
     """Look at `model`; it, the loss and the optimizer stay as they are."""
     noisy, target = batch
@@ -154,6 +155,7 @@ def measured(
         reads=reads,
         looks=looks,
         expected=near_the_ends(target),
+        step=step,
         kept=tuple(kept),
         slopes=tuple(slopes_of(model, batch, loss)) if slopes and isfinite(value) else (),
     )
@@ -262,6 +264,7 @@ def slopes_of(model: Module, batch: Pair, loss: Module) -> Iterator[Slope]:
     """
     noisy, target = (side[:PICTURES].double() for side in batch)
     exact, criterion = copy_of(model).double(), deepcopy(loss)
+    off_the_kinks(exact, noisy)
     passed: list[Watched] = []
     for name, module in list(layers_of(exact)):
         Watched(name, module, passed)
@@ -293,6 +296,15 @@ def slopes_of(model: Module, batch: Pair, loss: Module) -> Iterator[Slope]:
         doubt = EPSILON * abs(value) / step
         size = max(norm(gradient), *map(abs, true))
         yield Slope(name, (said[0], said[1]), (true[0], true[1]), size, doubt)
+
+
+def off_the_kinks(model: Module, noisy: Tensor) -> None:
+    """Move biases and pixels a little, at random: black areas lie where ReLU has no slope."""
+    rng = Generator().manual_seed(1)
+    for tensor in (noisy, *(value for value, _ in model.param() if value.ndim == 1)):
+        size = deviation(tensor) or 1.0
+        drawn = tensor.new_empty(tensor.shape, device="cpu").normal_(generator=rng)
+        tensor.add_(drawn.to(tensor.device), alpha=size / 20)
 
 
 # — numbers of a tensor —

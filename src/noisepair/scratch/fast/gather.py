@@ -44,7 +44,7 @@ def conv(
     many, planes_out = len(x), len(weight)
     table = weight.permute(2, 3, 1, 0).reshape(-1, planes_out)  # (K·L·C, O)
     out = fresh((many, *size, planes_out), x) if onto is None else onto.permute(0, 2, 3, 1)
-    keep = keep and (first or not turnable(window))
+    keep = keep and not turnable(window)
     kept = fresh((many * size[0] * size[1], len(table)), x) if keep else None
     for piece in pieces(many, size[0] * size[1] * len(table), x):
         rows = columns_of(x[piece], window, size, None if kept is None else kept, piece)
@@ -64,6 +64,8 @@ def conv_backward(
     if winograd.fits(weight, window, tuple(d_out.shape[2:])):
         return winograd.conv_backward(d_out, x, kept, weight, first)
     planes_out, planes_in, *kernel = weight.shape
+    if kept is None and first:
+        return None, of_weight_alone(d_out, x, weight, window)
     if kept is None:
         return by_turning(d_out, x, weight, window)
     flat = d_out.permute(0, 2, 3, 1).reshape(-1, planes_out)
@@ -71,6 +73,23 @@ def conv_backward(
     d_weight = d_table.view(*kernel, planes_in, planes_out).permute(3, 2, 0, 1)
     d_x = None if first else spread(d_out, weight, None, window, (x.shape[2], x.shape[3]))
     return d_x, d_weight
+
+
+def of_weight_alone(
+    d_out: Float[Tensor, "B O P Q"],
+    x: Float[Tensor, "B C H W"],
+    weight: Float[Tensor, "O C K L"],
+    window: Window,
+) -> Float[Tensor, "O C K L"]:
+    """Of the first layer: to gather its few planes once more takes less than to keep them."""
+    planes_out, planes_in, *kernel = weight.shape
+    size = (d_out.shape[2], d_out.shape[3])
+    d_table = x.new_zeros(kernel[0] * kernel[1] * planes_in, planes_out)
+    flat = d_out.permute(0, 2, 3, 1)
+    for piece in pieces(len(x), size[0] * size[1] * len(d_table), x):
+        rows = columns_of(x[piece], window, size)
+        d_table.addmm_(rows.T, flat[piece].reshape(-1, planes_out))
+    return d_table.view(*kernel, planes_in, planes_out).permute(3, 2, 0, 1)
 
 
 def by_turning(

@@ -12,7 +12,7 @@ from threading import local
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, inference_mode
 
 from ..module import Pair
 from ..window import Window
@@ -35,7 +35,8 @@ def buffer(name: str, numbers: int, like: Tensor) -> Tensor:
     """That many numbers of any value, in memory that is used again under this name."""
     tensors, key = held(), (name, like.dtype, like.device)
     if key not in tensors or tensors[key].numel() < numbers:
-        tensors[key] = like.new_empty(numbers)
+        with inference_mode(False):  # else it could not be written outside of it
+            tensors[key] = like.new_empty(numbers)
     return tensors[key][:numbers]
 
 
@@ -51,7 +52,8 @@ class Arena:
         for key, numbers in getattr(self, "asked", {}).items():
             if key not in self.blocks or self.blocks[key].numel() < numbers:
                 self.blocks.pop(key, None)  # before the larger one is made
-                self.blocks[key] = self.like[key].new_empty(numbers)
+                with inference_mode(False):
+                    self.blocks[key] = self.like[key].new_empty(numbers)
         self.asked: dict[Any, int] = {}
         self.like: dict[Any, Tensor] = {}
 
@@ -113,7 +115,8 @@ def framed(x: Float[Tensor, "B C H W"], before: Pair, after: Pair) -> Float[Tens
         shapes = [name for name in tensors if not isinstance(name[0], str)]
         if len(shapes) >= FRAMES:
             del tensors[shapes[0]]
-        tensors[key] = x.new_zeros(many, rows, columns, planes)
+        with inference_mode(False):
+            tensors[key] = x.new_zeros(many, rows, columns, planes)
     frame = tensors[key][:many]
     frame[:, before[0] : before[0] + height, before[1] : before[1] + width] = last
     return frame

@@ -8,7 +8,7 @@ numbers and fractions (Lavin & Gray 2016, section 4.2),
 All tiles at once, the middle is 36 matrix products (tiles × C) @ (C × O). Backward transposes each
 factor, and d_W needs no 3×3 windows: d_W = Gᵀ [ (Bᵀ d B)ᵀ @ (A d_y Aᵀ) ] G; d_x is the convolution
 of d_out with the turned kernel. The transforms cost a fixed amount for each channel and the
-products grow with C·O, so it pays from 64 planes on. In float32 the largest error grows from about
+products grow with C·O, so it pays from 48 planes on. In float32 the largest error grows from about
 1e-6 to 1e-5 of the largest value; `use("reference")` does without.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from ..window import Window
 from .memory import buffer, framed, fresh
 
-LEAST = 64  # planes on both sides from which it is the faster one
+LEAST = 48  # planes on both sides from which it is the faster one
 PIECE = 2**22  # bytes of one transformed piece
 
 B = (
@@ -73,10 +73,8 @@ def conv(
     tiles = size[0] * size[1] // 16
     kept = fresh((36, len(x) * tiles, planes_in), x) if keep else None
     for piece in pieces(len(x), tiles * max(planes_in, planes_out), x):
-        known = transformed(x[piece])
-        if kept is not None:
-            kept[:, piece.start * tiles : piece.stop * tiles] = known
-            known = kept[:, piece.start * tiles : piece.stop * tiles]
+        part = slice(piece.start * tiles, piece.stop * tiles)
+        known = transformed(x[piece], None if kept is None else kept[:, part])
         many = known.shape[1]
         sums = buffer("sums", 36 * many * planes_out, x).view(36, many, planes_out)
         sums.baddbmm_(known, table, beta=0)
@@ -115,25 +113,36 @@ def conv_backward(
     return conv(d_out, turned, None, keep=False)[0], d_weight
 
 
-def transformed(x: Float[Tensor, "b C H W"]) -> Float[Tensor, "36 n C"]:
-    """Bᵀ d B of all 6×6 tiles, which overlap by two pixels."""
+def transformed(
+    x: Float[Tensor, "b C H W"], into: Float[Tensor, "36 n C"] | None
+) -> Float[Tensor, "36 n C"]:
+    """Bᵀ d B of all 6×6 tiles, which overlap by two pixels; into memory that is kept, or not."""
     frame = framed(x, (1, 1), (1, 1))
     many, rows, columns, planes = frame.shape
     whole, row, pixel, _ = frame.stride()
     shape = (6, 6, many, (rows - 2) // 4, (columns - 2) // 4, planes)
     tiles = buffer("tiles", 36 * many * shape[3] * shape[4] * planes, x).view(shape)
     tiles.copy_(frame.as_strided(shape, (row, pixel, whole, 4 * row, 4 * pixel, 1)))
-    return both(matrix(B, x), tiles.view(6, 6, -1), "known").view(36, -1, planes)
+    if into is None:
+        return both(matrix(B, x), tiles.view(6, 6, -1), "known").view(36, -1, planes)
+    both(matrix(B, x), tiles.view(6, 6, -1), "known", into.unflatten(0, (6, 6)).flatten(2))
+    return into
 
 
-def both(left: Float[Tensor, "S T"], tiles: Planes, name: str) -> Float[Tensor, "S S N"]:
+def both(
+    left: Float[Tensor, "S T"],
+    tiles: Planes,
+    name: str,
+    out: Float[Tensor, "S S N"] | None = None,
+) -> Float[Tensor, "S S N"]:
     """left @ tile @ leftᵀ for all tiles."""
     size_out, size_in = left.shape
     numbers = tiles.shape[2]
     half = buffer(f"{name} rows", size_out * size_in * numbers, tiles)
     half = half.view(size_out, size_in * numbers)
     half.addmm_(left, tiles.reshape(size_in, -1), beta=0)
-    out = buffer(name, size_out * size_out * numbers, tiles).view(size_out, size_out, numbers)
+    if out is None:
+        out = buffer(name, size_out * size_out * numbers, tiles).view(size_out, size_out, numbers)
     half = half.view(size_out, size_in, numbers)
     return out.baddbmm_(left.expand(size_out, -1, -1), half, beta=0)
 
