@@ -30,7 +30,8 @@ GOALS: dict[str, tuple[float | None, float | None]] = {  # to the best, to NCHW
     "U-Net 16-32-64": (1.25, None),
     "U-Net 32-64-128": (None, None),
 }
-LAYERS = {48: None, 64: 0.95, 96: 0.8}
+LAYERS = {16: None, 32: None, 48: None, 64: 0.95, 96: 0.8}
+FRESH = 39  # MB: what a layer of 96 planes makes of the batch
 Step = Callable[[], object]
 
 
@@ -218,6 +219,23 @@ def peak(name: str, who: str) -> float:
     return (most() - before) / 1024
 
 
+def fresh_memory(rounds: int) -> Row:
+    """What it costs that an output lies in memory that no one has written before."""
+    numbers = FRESH * 2**18
+    used = torch.empty(numbers)
+    taken = interleaved(
+        {"fresh": lambda: torch.empty(numbers).fill_(1.0), "used": lambda: used.fill_(1.0)}, rounds
+    )
+    times = {who: milliseconds(seconds) for who, seconds in taken.items()}
+    return Row(
+        f"writing {FRESH} MB, used / fresh memory",
+        taken["used"] / taken["fresh"],
+        "lower",
+        None,
+        times,
+    )
+
+
 def rows() -> Iterator[Row]:
     rounds = int(os.environ.get("ROUNDS", "15"))
     for name, (goal, plain_goal) in GOALS.items():
@@ -235,6 +253,7 @@ def rows() -> Iterator[Row]:
         least = min(grown["NCHW"], grown["channels_last"])
         said = {who: f"{mb:.0f} MB" for who, mb in grown.items()}
         yield Row(f"peak memory {name}, ours / torch", grown["ours"] / least, "lower", 1.0, said)
+    yield fresh_memory(rounds)
     for planes, limit in LAYERS.items():
         taken = interleaved(layer_steps(planes), max(3, rounds // 2))
         best = min(taken["NCHW"], taken["channels_last"])

@@ -1,7 +1,7 @@
 """Memory for the fast path: buffers used again, and the windows of pictures gathered into them.
 
 Fresh memory costs more than arithmetic: its pages are mapped one by one when they are first
-written, 1.4 ms a MB where this was measured, forty times the writing itself. Buffers are of one
+written, which took nine times the writing itself (benchmarks/scratch_step.py). Buffers are of one
 thread each, and nothing that outlives a call is kept in one.
 """
 

@@ -21,7 +21,7 @@ from ..window import Window
 from .memory import buffer, framed, fresh
 
 LEAST = 48  # planes on both sides from which it is the faster one
-PIECE = 2**22  # bytes of one transformed piece
+PIECE = 3 * 2**20  # bytes of one transformed piece
 
 B = (
     (4, 0, -5, 0, 1, 0),
