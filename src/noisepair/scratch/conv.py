@@ -64,7 +64,7 @@ class Conv2d(Module):
         size = self.window.size_out(x.shape[2:], self)
         if self.fast:
             keep = self.training
-            out, kept = fast.conv(x, self.weight, self.bias, self.window, size, keep, self.first)
+            out, kept = fast.conv(x, self.weight, self.bias, self.window, size, keep)
             return self.save(out, x, kept)
         cols = unfold(x, **self.window._asdict())  # (B, C·K·K, P·Q)
         out = self.weight.flatten(1) @ cols

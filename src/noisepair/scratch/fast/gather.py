@@ -29,7 +29,6 @@ def conv(
     window: Window,
     size: Pair,
     keep: bool,
-    first: bool = False,
     onto: Float[Tensor, "B O P Q"] | None = None,
 ) -> tuple[Float[Tensor, "B O P Q"], Tensor | None]:
     """The convolution, and what backward needs besides x: its windows, where it reads them.
@@ -39,7 +38,7 @@ def conv(
     if winograd.fits(weight, window, size):
         out, kept = winograd.conv(x, weight, bias, keep)
         return (out if onto is None else onto.add_(out)), kept
-    if blocks.fits(weight, window, size) and turnable(window) and not first and onto is None:
+    if blocks.fits(weight, window, size) and turnable(window) and onto is None:
         return blocks.conv(x, weight, bias, window, size), None
     many, planes_out = len(x), len(weight)
     table = weight.permute(2, 3, 1, 0).reshape(-1, planes_out)  # (K·L·C, O)
@@ -47,7 +46,7 @@ def conv(
     keep = keep and not turnable(window)
     kept = fresh((many * size[0] * size[1], len(table)), x) if keep else None
     for piece in pieces(many, size[0] * size[1] * len(table), x):
-        rows = columns_of(x[piece], window, size, None if kept is None else kept, piece)
+        rows = columns_of(x[piece], window, size, kept, piece)
         product(out[piece].view(-1, planes_out), rows, table, bias, beta=float(onto is not None))
     return out.permute(0, 3, 1, 2), kept
 
