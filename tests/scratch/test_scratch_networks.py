@@ -307,6 +307,7 @@ def test_an_optimizer_walks_torchs_path(name, lines):
         (lambda: scratch.SGD(small().param(), 0.1, nesterov=True), "nesterov looks ahead"),
         (lambda: scratch.Adam(small().param(), betas=(0.9, 1.0)), "two numbers in"),
         (lambda: scratch.begin(small(), "he"), "Unknown initialisation 'he'"),
+        (lambda: scratch.begin(small(), "normal", std=-1.0), "std=-1.0 and slope=0.0 must be numb"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(what, sentence):
@@ -328,6 +329,12 @@ def test_weights_begin_with_the_variance_that_is_promised(how, variance):
     assert abs(float(conv.weight.var()) - variance) < 4 * error
     assert abs(float(conv.weight.mean())) < 4 * (variance / count) ** 0.5
     assert not conv.bias.any()
+
+
+def test_a_constant_may_be_negative():
+    conv = scratch.Conv2d(1, 1, 3)
+    scratch.begin(conv, "constant", std=-0.5)
+    assert (conv.weight == -0.5).all()
 
 
 def test_kaiming_keeps_the_spread_through_ten_layers_and_normal_does_not():

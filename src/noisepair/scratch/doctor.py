@@ -129,6 +129,10 @@ def follow(
             f"follow needs a batch, steps and every from 1 on, and got steps={steps},"
             f" every={every} and {'no batch' if first is None else 'batches'}."
         )
+    refuse(first)
+    refuse_model(model, optimizer)
+    if optimizer is None:
+        raise InputError("follow needs an optimizer, such as scratch.SGD(model.param(), lr=0.1).")
     kept = detached(first)
     found: list[Diagnosis] = []
 
@@ -171,7 +175,7 @@ def refuse(batch: object) -> None:
     """Say no to what is not a pair of tensors of one shape."""
     pair = tuple(batch) if isinstance(batch, tuple | list) else ()
     if len(pair) != 2 or not all(isinstance(side, Tensor) for side in pair):
-        came = f"{len(pair)} things" if pair else type(batch).__name__
+        came = f"{len(pair)} things" if pair else f"a {type(batch).__name__}"
         raise InputError(f"doctor takes a batch of two tensors, (noisy, target), and got {came}.")
 
 

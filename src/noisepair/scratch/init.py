@@ -7,11 +7,11 @@ ReLU halves the mean square, so s² = 2 / fan-in keeps it from layer to layer (H
 eq. 10). The drawing is that of noisepair's recipes: the same generator gives the same weights.
 """
 
-from math import prod, sqrt
+from math import inf, prod, sqrt
 
 from torch import Generator, Tensor
 
-from ..errors import choose
+from ..errors import InputError, choose
 from .module import Module, Pair
 
 
@@ -65,6 +65,9 @@ def begin(
     constant (all weights `std`: units that begin equal stay equal). `uniform`: from a box instead
     of a bell; of itself xavier's are. Raises InputError for another `how`.
     """
+    least = -inf if how == "constant" else 0.0
+    if not least <= std < inf or not 0 <= slope < inf:
+        raise InputError(f"begin: std={std!r} and slope={slope!r} must be numbers from 0 on.")
     choose("initialisation", how, dict.fromkeys(("kaiming", "xavier", "normal", "constant")))
     for _, module in model.modules():
         for name in module.weights:
