@@ -37,7 +37,7 @@ class Loss(Module):
             raise InputError(f"{self} takes one value or more, and got {tuple(target.shape)}.")
         return prediction - target
 
-    def recalled(self, d_out: Scalar | float) -> Values:
+    def recalled(self) -> Values:
         error: Values
         if self.memory is None:
             raise InputError(f"{self}: backward() needs a forward() of its own before it.")
@@ -54,7 +54,7 @@ class MSE(Loss):
         return self.save(error.square().mean(), error)
 
     def backward(self, d_out: Scalar | float = 1.0) -> Values:
-        error = self.recalled(d_out)
+        error = self.recalled()
         return error * (2 / error.numel() * d_out)
 
 
@@ -66,5 +66,5 @@ class L1(Loss):
         return self.save(error.abs().mean(), error)
 
     def backward(self, d_out: Scalar | float = 1.0) -> Values:
-        error = self.recalled(d_out)
+        error = self.recalled()
         return error.sign() * (d_out / error.numel())
