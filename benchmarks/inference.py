@@ -18,7 +18,7 @@ import noisepair
 from noisepair.checkpoint import Card
 from noisepair.denoise import Denoiser
 from noisepair.metrics import psnr
-from noisepair.models import NOISE2NOISE, Scale
+from noisepair.models import NOISE2NOISE, Scale, UNetModule
 from noisepair.optim import Kaiming
 
 PICTURE = data.astronaut()
@@ -38,6 +38,7 @@ def trained(precision: str, weights: torch.nn.Module | None = None) -> Denoiser:
 def speed() -> list[Row]:
     ours, exact = trained("auto"), trained("float32")
     plain = PlainUNet().eval()
+    assert isinstance(ours.network, UNetModule), "NOISE2NOISE is a U-Net"
     plain.copy_weights(ours.network)
 
     @torch.inference_mode()

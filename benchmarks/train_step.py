@@ -72,8 +72,8 @@ def speed(one: Tensor, two: Tensor) -> list[Row]:
     taken = interleaved(
         {
             "plain": plain.step,
-            "ours": lambda: learner.step(*pairs.batch(next(count)), 0.5),
-            "ours in float32": lambda: exact.step(*pairs.batch(next(count)), 0.5),
+            "ours": lambda: learner.step(pairs.batch(next(count)), 0.5),
+            "ours in float32": lambda: exact.step(pairs.batch(next(count)), 0.5),
             "feeding": lambda: pairs.batch(next(count)),
         },
         rounds=15,
@@ -104,7 +104,7 @@ def end_psnr(one: Tensor, two: Tensor) -> Row:
         plain.network.copy_weights(learner.network)
         pairs = our_pairs(one, two, recipe)
         for step in range(STEPS):
-            learner.step(*pairs.batch(step), step / STEPS)
+            learner.step(pairs.batch(step), step / STEPS)
             for group in plain.optimizer.param_groups:
                 group["lr"] = LR * cosine(step / STEPS)
             plain.step()

@@ -13,9 +13,9 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from noisepair import losses
 from noisepair.errors import InputError
-from noisepair.losses import LOSSES, Loss, bce, l0, l1, l2, ms_ssim, ssim
+from noisepair.losses import LOSSES, Loss, bce, l0, l1, l2, ms_ssim, rmse, ssim
 
-POINTWISE = ["bce", "l0", "l1", "l2"]
+POINTWISE = ["bce", "l0", "l1", "l2", "rmse"]
 ALIKE = ["ms_ssim", "ssim"]
 
 
@@ -51,6 +51,22 @@ def test_the_slope_of_l2_by_hand():
     denoised = picture(1.0, 2.0, 5.0).requires_grad_()
     l2(denoised, picture(1.0, 0.0, 8.0)).backward()
     assert denoised.grad.flatten().tolist() == pytest.approx([0, 4 / 3, -2])
+
+
+def test_rmse_by_hand_and_a_noisier_picture_counts_in_proportion():
+    one, two = picture(1.0, 2.0, 5.0), picture(1.0, 0.0, 8.0)
+    assert rmse(one, two) == pytest.approx((13 / 3) ** 0.5)
+    assert rmse(torch.cat([one, 3 * one]), torch.cat([two, 3 * two])) == pytest.approx(
+        2 * (13 / 3) ** 0.5
+    )
+    weak = torch.zeros(2, 1, 1, 2, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([0.1, 0.2, 1.0, 2.0], dtype=torch.float64).view(2, 1, 1, 2)
+    rmse(weak, targets).backward()
+    weaker, stronger = weak.grad.flatten(1).tolist()
+    assert weaker == pytest.approx(stronger, rel=1e-3)
+    same = one.clone().requires_grad_()
+    rmse(same, one).backward()
+    assert not same.grad.any()
 
 
 def test_l1_by_hand():
@@ -381,9 +397,12 @@ def test_a_sum_is_the_sum_of_its_weighted_terms():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", r"The loss is empty\. Give one of bce, l0, l1, l2, ms_ssim, ssim"),
+        ("", r"The loss is empty\. Give one of bce, l0, l1, l2, ms_ssim, rmse, ssim"),
         ("  ", "The loss is empty"),
-        ("l22", r"Unknown loss 'l22'\. Available: bce, l0, l1, l2, ms_ssim, ssim\. Did you mean"),
+        (
+            "l22",
+            r"Unknown loss 'l22'\. Available: bce, l0, l1, l2, ms_ssim, rmse, ssim\. Did you mean",
+        ),
         ("l1 + ", "Unknown loss ''"),
         ("l1 - l2", "Unknown loss 'l1 - l2'"),
         ("0*l1", r"The weight '0' of l1 is not a number above zero\. Write it as 0\.16\*l1"),
@@ -401,5 +420,5 @@ def test_what_is_no_loss_is_refused_in_a_sentence(text, sentence):
 
 
 def test_every_term_says_in_words_what_it_means():
-    assert list(LOSSES) == ["l2", "l1", "l0", "bce", "ssim", "ms_ssim"]
+    assert list(LOSSES) == ["l2", "rmse", "l1", "l0", "bce", "ssim", "ms_ssim"]
     assert all(measure.meaning and "\n" not in measure.meaning for measure in LOSSES.values())

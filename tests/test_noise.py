@@ -13,6 +13,7 @@ from noisepair.errors import InputError
 from noisepair.noise import (
     NOISES,
     Bernoulli,
+    Either,
     Gaussian,
     Impulse,
     PointSampling,
@@ -142,6 +143,43 @@ def test_a_range_of_sigma_is_drawn_once_a_picture():
     assert mean_in_standard_errors(sigmas[1:] * sigmas[:-1] - sigmas.mean() ** 2) < 5
     alone = Gaussian((low, high))(clean[0], rng()) - clean[0]
     assert alone.std(dim=(1, 2)).std() < 0.5 * alone.std(), "rows of one picture share a sigma"
+
+
+def test_ranges_of_gain_and_read_noise_are_drawn_once_a_picture():
+    clean = torch.full((4000, 10, 10, 1), 0.5, dtype=torch.float64)
+    noise = PoissonGaussian((0.01, 0.05), (0.0, 0.1))(clean, rng()) - clean
+    each = noise.square().flatten(1).mean(1)
+    assert mean_in_standard_errors(each - (0.5 * 0.03 + 0.1**2 / 3)) < 5
+    assert each.std() > 2 * (2 / 100) ** 0.5 * each.mean(), "pictures differ by more than chance"
+    with pytest.raises(ValidationError, match="the lowest first"):
+        PoissonGaussian((0.05, 0.01))
+
+
+def test_all_shots_of_a_picture_have_what_the_noise_draws_for_it():
+    clean = np.full((1, 60, 60, 3), 128, np.uint8)
+    noise = Either((Gaussian((0, 0.2)), PoissonGaussian((0.01, 0.2), (0, 0.1))))
+    for one in (noise, Gaussian((0, 0.2)), Sequence(("poisson", "gaussian sigma=0:0.2"))):
+        sigmas = np.array(
+            [[shot.std() for shot in made_shots(clean, one, 0, n)] for n in range(40)]
+        )
+        alike = np.abs(np.log(sigmas[:, 0] / sigmas[:, 1]))
+        assert alike.max() < 0.05
+        assert np.log(sigmas).std() > 0.15, "and pictures differ"
+    settled = noise.settled(rng())
+    assert settled.kind in ("gaussian", "poisson_gaussian")
+    assert Gaussian(0.1).settled(rng()) == Gaussian(0.1)
+
+
+def test_either_draws_each_of_its_noises_as_often():
+    noise = Either((Gaussian(0.01), Gaussian(0.01), Gaussian(0.5)))
+    clean = torch.zeros(600, 8, 8, 1, dtype=torch.float64)
+    strong = (noise(clean, rng()).flatten(1).std(1) > 0.1).double()
+    assert mean_in_standard_errors(strong - 1 / 3) < 5
+    assert noise(clean[0], rng()).shape == clean[0].shape
+    with pytest.raises(ValidationError, match="changes the size"):
+        Either((Gaussian(), PointSampling()))
+    assert not Either((Gaussian(), Rician())).zero_mean
+    assert Either((Gaussian(), Text())).loss == "l1"
 
 
 @pytest.mark.parametrize("noise", STANDARD, ids=str)
@@ -432,7 +470,7 @@ shares = st.floats(0, 1, exclude_min=True, exclude_max=True)
 single = st.one_of(
     st.builds(Gaussian, sigmas | ranges),
     st.builds(Poisson, st.floats(0, 1e6, exclude_min=True)),
-    st.builds(PoissonGaussian, st.floats(1e-6, 1), sigmas),
+    st.builds(PoissonGaussian, st.floats(1e-6, 1), sigmas | ranges),
     st.builds(Speckle, sigmas),
     st.builds(Rician, sigmas),
     st.builds(Bernoulli, shares),
@@ -527,7 +565,7 @@ def test_settings_in_the_wrong_units_are_refused(kind, wrong):
 
 def test_every_noise_is_listed_under_its_own_name():
     assert {name: kind().kind for name, kind in NOISES.items()} == {name: name for name in NOISES}
-    assert len(NOISES) == 11
+    assert len(NOISES) == 12
     assert Gaussian().sigma == np.float64(25) / 255
     assert all(settings.description for kind in NOISES.values() for settings in described(kind))
 

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from noisepair.app import training
 from noisepair.app.cli import main
 from noisepair.errors import InputError
-from noisepair.models import NETWORKS, NOISE2NOISE, PRESETS, DnCNN, Strided, UNet
-from noisepair.noise import NOISES, Gaussian, PointSampling, Poisson, Sequence
+from noisepair.models import NETWORKS, NOISE2NOISE, PRESETS, DnCNN, DRUNet, Strided, UNet
+from noisepair.noise import (
+    NOISES,
+    Either,
+    Gaussian,
+    PointSampling,
+    Poisson,
+    PoissonGaussian,
+    Sequence,
+)  # fmt: skip
 from noisepair.optim import INITS, OPTIMIZERS, SGD, Adam, AdamW, Kaiming, Sparse, Xavier
 from noisepair.recipe import BUDGET, LENGTHS, LINES, PARTS, Recipe, duration, plain, seconds
 
@@ -41,6 +49,7 @@ SETTINGS = {
         "output": st.sampled_from(["linear", "leaky", "sigmoid"]),
         "residual": st.booleans(),
         "unshuffle": st.sampled_from([1, 2, 4]),
+        "blocks": st.none(),  # as many as channels: `build` sees to it
         "depth": st.integers(3, 1000),
         "width": widths,
         "sigma": st.none() | st.floats(0, 1),
@@ -82,6 +91,9 @@ def parts(part, kinds):
             settings["residual"] = False
         if kind is Strided and "channels" in settings:
             settings["channels"] = (settings["channels"] * 3)[:3]
+        if kind is DRUNet:
+            count = len(settings.setdefault("channels", DRUNet().channels))
+            settings["blocks"] = tuple(range(count))
         if kind is SGD and settings.get("momentum") == 0:
             settings["nesterov"] = False
         return kind(**settings)
@@ -91,14 +103,20 @@ def parts(part, kinds):
         known = {name: SETTINGS[part][name] for name in names}
         if kind is Gaussian:
             known["sigma"] = above | ranges
+        if kind is PoissonGaussian:
+            known["read"] = above | ranges
         return st.fixed_dictionaries({}, optional=known).map(partial(build, kind))
 
     return st.one_of([drawn(kind) for kind in kinds])
 
 
-single = parts("noise", [kind for kind in NOISES.values() if kind is not Sequence])
-noises = single | st.lists(single, min_size=2, max_size=4).map(lambda s: Sequence(tuple(s)))
-measures = st.lists(st.sampled_from(["l2", "l1", "l0", "bce", "ssim", "ms_ssim"]), unique=True)
+single = parts("noise", [kind for kind in NOISES.values() if kind not in (Sequence, Either)])
+several = st.lists(single, min_size=2, max_size=4).map(tuple)
+same_size = several.filter(lambda noises: all(noise.shrinks == 1 for noise in noises))
+noises = single | several.map(Sequence) | same_size.map(Either)
+measures = st.lists(
+    st.sampled_from(["l2", "rmse", "l1", "l0", "bce", "ssim", "ms_ssim"]), unique=True
+)
 weights = st.just(1.0) | st.floats(1e-9, 1e9)
 losses = measures.filter(len).flatmap(
     lambda names: st.tuples(*(weights for _ in names)).map(
@@ -121,8 +139,12 @@ common = {
     ),
     "blur": st.floats(0, 10),
     "extra_noise": st.floats(0, 1),
+    "clip": st.floats(0, 1e9),
     "holdout": unit,
     "seed": st.integers(0, 2**32 - 1),
+    "pairs": st.sampled_from(
+        ["shots", "neighbor2neighbor", "noise2void", "zero-shot", "recorrupted"]
+    ),
 }
 lengths = (
     st.just({})
@@ -149,8 +171,12 @@ spoilt = (
 
 # What `Recipe` is called with; it is called in the test, since its checks of types draw at random.
 def page_of(*each):
-    """All lines together, but for what mixes shots where the target is none."""
+    """All lines together, but for what mixes shots where the target is none, or speaks of two."""
     page = {name: value for one in each for name, value in one.items()}
+    if page.get("pairs", "shots") != "shots":
+        for name in ("target", "shots", "fresh_noise", "blur", "extra_noise", "loss"):
+            page.pop(name, None)
+        page["augment"] = tuple(a for a in page.get("augment", ()) if a != "pixels")
     if page.get("target", "shot") != "shot":
         page.pop("blur", None)
         page["augment"] = tuple(a for a in page.get("augment", ()) if a != "pixels")
@@ -169,7 +195,7 @@ pages = st.builds(
 def test_every_line_is_drawn():
     drawn = {*common, *LENGTHS, *made, "shots", "fresh_noise", "engine", "precision", "version"}
     drawn |= {f"{part}.{name}" for part, known in SETTINGS.items() for name in known}
-    assert drawn | {"noise.steps"} == set(LINES)
+    assert drawn | {"noise.steps", "noise.noises"} == set(LINES)
 
 
 def flat(recipe):

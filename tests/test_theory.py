@@ -14,6 +14,7 @@ from noisepair.losses import l2
 from noisepair.models import Scale, UNet
 from noisepair.noise import Gaussian, Poisson
 from noisepair.optim import Kaiming
+from noisepair.pairs import TwoShots
 from noisepair.train import Monitor
 
 DRAWS = 600
@@ -121,7 +122,7 @@ def test_it_is_not_where_the_shots_share_noise(noise):
 def monitor(noise, shared=0.0, scale=None):
     scale = scale or Scale()
     clean, one, two = shots(noise, shared)
-    pairs = [(scale.into(one[n::2]), scale.into(two[n::2])) for n in (0, 1)]
+    pairs = [TwoShots(scale.into(one[n::2]), scale.into(two[n::2])) for n in (0, 1)]
     return clean, one, Monitor(pairs, scale)
 
 

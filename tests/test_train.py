@@ -49,6 +49,7 @@ from noisepair.optim import (
     Orthogonal,
     RMSprop,
 )
+from noisepair.pairs import TwoShots
 from noisepair.recipe import Recipe
 from noisepair.sources import open_source
 
@@ -669,7 +670,7 @@ def timed_run(budget, step, validation, saving, first=None):
         patch.setattr(training, "time", fake)
         passing = fake.passing(itertools.repeat(step), loss)
 
-        def stepped(learner, noisy, target, used):
+        def stepped(learner, pair, used):
             passed.append(used)
             return passing()
 
@@ -850,7 +851,8 @@ class Gain:
     def __init__(self, lr):
         self.w, self.lr, self.used = 0.0, lr, []
 
-    def step(self, noisy, target, used):
+    def step(self, pair, used):
+        noisy, target = pair
         error = self.w * noisy - target
         self.w -= self.lr * 2 * float((error * noisy).mean())
         self.used.append(used)
@@ -865,7 +867,7 @@ def signal_pairs(count, sigma=0.5, spread=1.0):
     clean = spread * torch.randn(count, 1, 32, 32, generator=rng)
     draw = (clean + sigma * torch.randn(clean.shape, generator=rng) for _ in range(2))
     one, two = draw
-    return [(one[n : n + 1], two[n : n + 1]) for n in range(count)]
+    return [TwoShots(one[n : n + 1], two[n : n + 1]) for n in range(count)]
 
 
 def test_a_learner_by_hand_walks_through_the_same_loop_to_the_wiener_gain():
@@ -924,7 +926,7 @@ def test_the_schedule_moves_the_learning_rate():
     pair = signal_pairs(1)[0]
     rates = []
     for used in (0.0, 0.015, 0.03, 0.515, 1.0):
-        learner.step(*pair, used)
+        learner.step(pair, used)
         rates.append(learner.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-12)
 
@@ -958,7 +960,7 @@ def test_the_loss_is_told_how_far_the_run_is(used):
     learner = learner_of(loss="l0")
     error = (learner.denoise(noisy) - target).abs() + 1e-8
     expected = float(error.pow(2 * (1 - used)).mean())
-    assert float(learner.step(noisy, target, used)) == pytest.approx(expected, rel=1e-5)
+    assert float(learner.step(TwoShots(noisy, target), used)) == pytest.approx(expected, rel=1e-5)
     assert used > 0 or expected == pytest.approx(float(error.square().mean()))
     assert used < 1 or expected == 1
 
@@ -968,7 +970,8 @@ def test_a_sum_of_losses_is_learnt_from():
     learner = learner_of(loss="0.25*l1 + 2*l2")
     error = learner.denoise(noisy) - target
     expected = 0.25 * error.abs().mean() + 2 * error.square().mean()
-    assert float(learner.step(noisy, target, 0.5)) == pytest.approx(float(expected), rel=1e-5)
+    loss = float(learner.step(TwoShots(noisy, target), 0.5))
+    assert loss == pytest.approx(float(expected), rel=1e-5)
     assert learner.loss.learns == "none"
     assert LOSSES["l1"].learns == "median"
 
@@ -979,7 +982,7 @@ def test_the_running_mean_of_the_weights_is_the_mean_worked_out_by_hand():
     expected = None
     for n, pair in enumerate(signal_pairs(8)):
         used = n / 200 if n < 3 else n / 8
-        learner.step(*pair, used)
+        learner.step(pair, used)
         now = {k: v.double() for k, v in learner.network.state_dict().items()}
         if used <= 0.01:
             expected = now
@@ -1010,7 +1013,7 @@ def test_the_plain_engine_learns_the_same(lines):
     pairs, losses = signal_pairs(12), {}
     for engine in ("torch", "plain"):
         learner = learner_of(engine=engine, lr=0.005, **lines)
-        losses[engine] = [float(learner.step(*pair, n / 12)) for n, pair in enumerate(pairs)]
+        losses[engine] = [float(learner.step(pair, n / 12)) for n, pair in enumerate(pairs)]
     assert losses["plain"] == pytest.approx(losses["torch"], rel=1e-5)
     assert len(set(losses["plain"])) == 12
 
@@ -1029,7 +1032,7 @@ def test_the_plain_engine_joins_and_repeats_and_computes_in_float32(tmp_path, mo
 @pytest.mark.parametrize("network", [NORMED, DROPPING])
 def test_a_validation_neither_drops_nor_learns(network):
     learner, (noisy, target) = learner_of(network=network), signal_pairs(1)[0]
-    learner.step(noisy, target, 0.5)
+    learner.step(TwoShots(noisy, target), 0.5)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     first = learner.denoise(noisy)
     assert torch.equal(first, learner.denoise(noisy))
@@ -1038,7 +1041,7 @@ def test_a_validation_neither_drops_nor_learns(network):
     expected.load_state_dict(before)
     with torch.no_grad():
         torch.testing.assert_close(first, expected(noisy))
-    learner.step(noisy, target, 0.6)
+    learner.step(TwoShots(noisy, target), 0.6)
     assert learner.network.training, "and then it goes on training"
 
 
@@ -1049,7 +1052,7 @@ def test_dropout_depends_on_seed_and_step_alone_and_leaves_torchs_generator_be()
         torch.manual_seed(before)
         learner = learner_of(network=DROPPING, init=Constant(value=0.1), seed=seed, **lines)
         state = torch.get_rng_state()
-        value = float(learner.step(*pair, used))
+        value = float(learner.step(pair, used))
         assert torch.equal(torch.get_rng_state(), state)
         return value
 
@@ -1073,7 +1076,7 @@ class Oracle(Gain):
 
 
 def monitor(pairs, scale=Scale()):  # noqa: B008  frozen
-    return training.Monitor(pairs, scale)
+    return training.Monitor([TwoShots(*pair) for pair in pairs], scale)
 
 
 def test_a_gain_worked_out_by_hand():
@@ -1293,7 +1296,7 @@ def calls(function):
 
 
 def test_from_the_command_to_the_loss_is_four_files():
-    """app/cli.py → app/training.py → train.py → losses.py, and no file between them."""
+    """app/training.py → train.py → learners.py → pairs/two_shots.py, and no file between them."""
     from noisepair import losses
     from noisepair.app import cli
     from noisepair.app import training as face
@@ -1304,7 +1307,11 @@ def test_from_the_command_to_the_loss_is_four_files():
     assert "run" in calls(training.train)
     assert "fit" in calls(training.run)
     assert "learner.step" in calls(training.fit)
-    assert "self.loss" in calls(learners.AutogradLearner.step)
+    assert "pair.loss" in calls(learners.AutogradLearner.step)
+    assert "loss" in calls(TwoShots.loss)
+    assert inspect.getsourcefile(inspect.unwrap(TwoShots.loss)) == str(
+        SRC / "pairs" / "two_shots.py"
+    )
     learner = learners.AutogradLearner(recipe(), 1, torch.device("cpu"))
     assert learner.loss.terms == ((1.0, "l2"),)
     assert losses.LOSSES["l2"].function is losses.l2

@@ -10,6 +10,7 @@ import noisepair
 from noisepair.learners import learner_for
 from noisepair.models import NOISE2NOISE, DnCNN, Strided, UNet
 from noisepair.optim import optimizer_by_hand
+from noisepair.pairs import TwoShots
 from noisepair.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def twins(name: str, **lines):
 def losses(one, steps: int = 50) -> list[float]:
     rng = torch.Generator().manual_seed(1)
     batches = torch.rand(steps, 2, 2, 3, 17, 18, dtype=torch.float64, generator=rng)
-    return [float(one.step(*pair, n / steps)) for n, pair in enumerate(batches.unbind())]
+    return [float(one.step(TwoShots(*pair), n / steps)) for n, pair in enumerate(batches.unbind())]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -71,12 +72,12 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not():
     rng = torch.Generator().manual_seed(1)
     batches = torch.rand(20, 2, 2, 3, 16, 16, generator=rng)
     for n, pair in enumerate(batches.unbind()):
-        whole.step(*pair, n / 20)
+        whole.step(TwoShots(*pair), n / 20)
         if n < 10:
-            first.step(*pair, n / 20)
+            first.step(TwoShots(*pair), n / 20)
     rest.restore({name: value.clone() for name, value in first.state().items()})
     for n, pair in enumerate(batches[10:].unbind()):
-        rest.step(*pair, (n + 10) / 20)
+        rest.step(TwoShots(*pair), (n + 10) / 20)
     for name, value in whole.state().items():
         assert torch.equal(rest.state()[name], value), name
 

@@ -1,6 +1,8 @@
 """Train image denoisers without a clean image.
 
     import noisepair
+    clean = noisepair.denoise(noisy, channel_axis=-1)   one picture, no training
+
     recipe = noisepair.Recipe(budget="10m")
     denoiser = noisepair.train("shots_a", "shots_b", out="model", recipe=recipe)
     clean = denoiser(noisy, channel_axis=-1)
@@ -8,9 +10,9 @@
 The stages, in the order a run takes them: images (disk to array), noise (how a picture is spoilt),
 sources (which shots show the same scene), check (are they fit), recipe (everything that decides a
 run), pairs (batches), models, losses, optim (the parts), train (the only loop), checkpoint (the
-model folder), denoise (any picture, tile by tile), verdict (did it work, by noisy pairs alone),
-metrics, evaluate (scores against clean pictures), study (a question, a base recipe, lines to vary).
-`app` is the face.
+model folder), denoise (any picture, tile by tile), blind (one whose noise nobody knows), verdict
+(did it work, by noisy pairs alone), metrics, evaluate (scores against clean pictures), study (a
+question, a base recipe, lines to vary). `app` is the face.
 """
 
 import sys
@@ -19,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .blind import denoise as denoise
     from .check import check as check
     from .denoise import Denoiser as Denoiser
     from .errors import InputError as InputError
@@ -42,6 +45,7 @@ PUBLIC = {
     "Recipe": "recipe",
     "Study": "study",
     "check": "check",
+    "denoise": "blind",
     "evaluate": "evaluate",
     "run_study": "study",
     "train": "train",

@@ -30,6 +30,7 @@ from .files import make_folder, said, write
 from .models import Scale
 from .recipe import VERSION, Recipe
 
+BUNDLED = {"colour": 3, "grey": 1}  # names of weights, and the planes that they are for
 FORMAT = 2  # 1 named the U-Net's weights otherwise
 CARD, WEIGHTS, STATE, HISTORY, SEEN = (
     "model.json",
@@ -95,26 +96,54 @@ def read_seen(folder: Path) -> np.ndarray | None:
         return np.load(path, allow_pickle=False).astype(np.uint64)
 
 
+def located(model: str | Path, planes: int | None = None) -> Path:
+    """The folder of a model: a path, or a name of weights that come with this package.
+
+    `bundled` is `grey` or `colour`, as pictures of `planes` colour planes need. A folder of such a
+    name that is there comes first. Raises InputError where no bundled weights fit the planes.
+    """
+    path, name = Path(model), str(model)
+    if (name not in BUNDLED and name != "bundled") or path.exists():
+        return path
+    if name == "bundled":
+        known = {count: one for one, count in BUNDLED.items()}
+        if planes not in known:
+            raise InputError(
+                f"The bundled weights are for pictures of 1 or 3 colour planes, and these have"
+                f" {planes}. Train a model on pictures like them."
+            )
+        name = known[planes]
+    return Path(__file__).with_name("weights") / name
+
+
 def read_card(folder: Path) -> Card:
     """The card of a model folder; InputError where there is none or it is damaged or too new."""
     path = folder / CARD
     if not folder.is_dir() or not path.exists():
         raise InputError(
-            f"{folder} is not a model: it has no {CARD}. Give one that `noisepair train` wrote."
+            f"{folder} is not a model: it has no {CARD}. Give a folder that `noisepair train`"
+            f" wrote, or the name of bundled weights: {', '.join(BUNDLED)}."
         )
     with legible(path):
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    return card_of(text, path, folder)
+
+
+def card_of(text: str, path: Path, model: Path) -> Card:
+    """The card of `model` that was found at `path`, as JSON; InputError as for `read_card`."""
+    with legible(path):
+        plain = json.loads(text)
         formats = {"model": (int(plain["format"]), FORMAT)}
         formats["recipe"] = int(plain["recipe"].get("version", VERSION)), VERSION
     for what, (found, known) in formats.items():
         if found > known:
             raise InputError(
-                f"{folder} has {what} format {found}; this noisepair reads up to {known}."
+                f"{model} has {what} format {found}; this noisepair reads up to {known}."
                 " Upgrade noisepair."
             )
     if (old := formats["model"][0]) < FORMAT:
         raise InputError(
-            f"{folder} has model format {old}, and its weights are named as this noisepair, which"
+            f"{model} has model format {old}, and its weights are named as this noisepair, which"
             f" reads format {FORMAT}, does not know them. Train again, or use the noisepair that"
             " wrote it."
         )

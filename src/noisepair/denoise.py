@@ -17,15 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint, images
+from . import checkpoint, images, runtimes
 from .checkpoint import Card
 from .errors import InputError
-from .hardware import Precision, autocast, free_memory, resolve
+from .hardware import Precision, free_memory
+from .models import Scale
+from .runtimes import Asked, Runtime, Torch
 from .shapes import Raw
 
 # How many bytes a tile may take: 10,000×10,000 RGB pixels then need less than 1 GiB over input and
 # output (benchmarks/memory.py).
 MOST_BYTES = 640 * 2**20
+# Photographs lie in [0, 1], with noise of 50/255 in [-1, 2]: five deviations. A sun of 70 would
+# reach through the network as far as it can see.
+SHOWN = (-1.0, 2.0)
 SMALLEST = 32  # side below which a tile that does not fit is not halved any more
 
 AnyArray = TypeVar("AnyArray", np.ndarray, Tensor)
@@ -128,6 +133,36 @@ def not_finite(rows: np.ndarray) -> int:
     return int((~np.isfinite(rows)).sum()) if rows.dtype.kind == "f" else 0
 
 
+def through_pages(
+    noisy: AnyArray,
+    channel_axis: int | None,
+    planes: int,
+    work: Callable[[np.ndarray], np.ndarray],
+) -> AnyArray:
+    """`work`, which is for pages (N, H, W, C), on an array or tensor (..., H, W), as it came.
+
+    `planes`: those of the model, to find a colour axis that was forgotten.
+    """
+    if isinstance(noisy, Tensor):
+        known = noisy.float() if noisy.dtype == torch.bfloat16 else noisy  # NumPy has none
+        result = through_pages(known.detach().cpu().numpy(), channel_axis, planes, work)
+        return torch.from_numpy(result).to(noisy.device, noisy.dtype)
+    planes_last = noisy[..., None] if channel_axis is None else np.moveaxis(noisy, channel_axis, -1)
+    if planes_last.ndim < 3 or 0 in planes_last.shape[-3:]:
+        raise InputError(
+            f"An array of shape {noisy.shape} is not a picture. Give (H, W), or (H, W, 3) with"
+            " channel_axis=-1."
+        )
+    if channel_axis is None and noisy.ndim > 2 and noisy.shape[-1] == planes > 1:
+        raise InputError(
+            f"An array of shape {noisy.shape} without channel_axis is {len(noisy)} grey"
+            f" pictures, {noisy.shape[-1]} pixels wide. Give channel_axis=-1 for its colours."
+        )
+    pages = planes_last.reshape(-1, *planes_last.shape[-3:])
+    result = work(pages).reshape(planes_last.shape)
+    return result[..., 0] if channel_axis is None else np.moveaxis(result, -1, channel_axis)
+
+
 class Denoiser:
     """A trained network and all it needs to take a picture as it comes and give it back alike.
 
@@ -137,33 +172,54 @@ class Denoiser:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Runtime,
         card: Card,
         device: str | torch.device = "cpu",
         *,
         average: bool = False,
     ):
-        self.device, self.average = torch.device(device), average
-        order = torch.channels_last
-        self.network = network.eval().to(self.device, memory_format=order)  # type: ignore[call-overload]
-        self.card = card
+        self.device, self.average, self.card = torch.device(device), average, card
+        self.runtime: Runtime = (
+            Torch(network, self.device) if isinstance(network, nn.Module) else network
+        )
         self.example: np.ndarray | None = None  # the middle of a held-out noisy shot, (H, W, C)
+
+    @property
+    def network(self) -> nn.Module:
+        """The torch network; AttributeError where something else carries the model out."""
+        return self.runtime.network  # type: ignore[attr-defined]
 
     @classmethod
     def load(
-        cls, path: str | Path, device: str | torch.device = "cpu", *, average: bool = False
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        *,
+        average: bool = False,
+        runtime: Asked = "auto",
     ) -> "Denoiser":
-        """The model in a folder that `train` wrote. Nothing in it is executed.
+        """The model in a folder that `train` wrote, or `colour` or `grey`: the bundled weights.
 
-        Raises InputError where the folder is no model, or a file in it is missing, damaged or
-        another's, or it was written by a newer noisepair.
+        Or in a file that `export` wrote. Nothing in it is executed. `runtime` says what carries a
+        folder's network out: `torch`, `openvino`, or `auto`, the faster of those that are here.
+
+        Raises InputError where there is no model, or a file is missing, damaged or another's, or it
+        was written by a newer noisepair; and where the runtime that was asked for is not installed,
+        or not for this model or device.
         """
-        folder = Path(path)
-        card = checkpoint.read_card(folder)
+        place, device = checkpoint.located(path), torch.device(device)
+        if place.suffix in runtimes.FILES and not place.is_dir():
+            file = runtimes.opened(place, device, runtime)
+            card = checkpoint.card_of(file.card, place, place)
+            with torch.device("meta"):  # for what tiling must know of it
+                network = card.recipe.network(card.planes)
+            return cls(file.carried(network, card.planes), card, device, average=average)
+        card = checkpoint.read_card(place)
         network = card.recipe.network(card.planes)
-        tensors, _ = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
-        checkpoint.fit_into(folder / checkpoint.WEIGHTS, network, tensors)
-        return cls(network, card, device, average=average)
+        tensors, _ = checkpoint.load_tensors(place / checkpoint.WEIGHTS)
+        checkpoint.fit_into(place / checkpoint.WEIGHTS, network, tensors)
+        carried = runtimes.carry(network, card.planes, device, runtime)
+        return cls(carried, card, device, average=average)
 
     def __call__(
         self,
@@ -182,40 +238,35 @@ class Denoiser:
 
         Raises InputError for NaN or infinity and for colour planes that the model does not know.
         """
-        if isinstance(noisy, Tensor):
-            known = noisy.float() if noisy.dtype == torch.bfloat16 else noisy  # NumPy has none
-            array = known.detach().cpu().numpy()
-            result = self(array, channel_axis, tile=tile, watch=watch)
-            return torch.from_numpy(result).to(noisy.device, noisy.dtype)
-        planes_last = (
-            noisy[..., None] if channel_axis is None else np.moveaxis(noisy, channel_axis, -1)
-        )
-        if planes_last.ndim < 3 or 0 in planes_last.shape[-3:]:
-            raise InputError(
-                f"An array of shape {noisy.shape} is not a picture. Give (H, W), or (H, W, 3) with"
-                " channel_axis=-1."
-            )
-        if channel_axis is None and noisy.ndim > 2 and noisy.shape[-1] == self.card.planes > 1:
-            raise InputError(
-                f"An array of shape {noisy.shape} without channel_axis is {len(noisy)} grey"
-                f" pictures, {noisy.shape[-1]} pixels wide. Give channel_axis=-1 for its colours."
-            )
-        pages = planes_last.reshape(-1, *planes_last.shape[-3:])
-        result = self.pages(pages, tile=tile, watch=watch).reshape(planes_last.shape)
-        return result[..., 0] if channel_axis is None else np.moveaxis(result, -1, channel_axis)
+
+        def pages(noisy: np.ndarray) -> np.ndarray:
+            return self.pages(noisy, tile=tile, watch=watch)
+
+        return through_pages(noisy, channel_axis, self.card.planes, pages)
 
     def pages(
-        self, noisy: np.ndarray, *, tile: int | None = None, watch: Watch | None = None
+        self,
+        noisy: np.ndarray,
+        *,
+        tile: int | None = None,
+        watch: Watch | None = None,
+        scale: Scale | None = None,
     ) -> np.ndarray:
-        """Denoise pages (N, H, W, C) of any type that `images.read` gives."""
+        """Denoise pages (N, H, W, C) of any type that `images.read` gives.
+
+        `scale`: what the network is to see of these, instead of what it saw in training. Values
+        that it sends beyond SHOWN are shown as its ends, and keep what they are beyond them.
+        """
         self.refuse(noisy)
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile} is not a size. Give pixels, or leave it out.")
         if self.average:
-            return self.averaged(noisy, tile, watch)
-        return self.straight(noisy, tile, watch)
+            return self.averaged(noisy, tile, watch, scale)
+        return self.straight(noisy, tile, watch, scale)
 
-    def averaged(self, noisy: np.ndarray, tile: int | None, watch: Watch | None) -> np.ndarray:
+    def averaged(
+        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Scale | None
+    ) -> np.ndarray:
         """The mean of what becomes of each flip and turn of the pages, turned back."""
         total = np.zeros(noisy.shape, np.float64 if noisy.dtype.itemsize > 4 else np.float32)
         for way in range(8):
@@ -226,12 +277,14 @@ class Denoiser:
 
             turned = np.rot90(noisy, way % 4, (1, 2))
             turned = np.ascontiguousarray(turned[:, ::-1] if way >= 4 else turned)
-            done = self.straight(turned, tile, seen)
+            done = self.straight(turned, tile, seen, scale)
             total += np.rot90(done[:, ::-1] if way >= 4 else done, -(way % 4), (1, 2))
         mean = total / 8
         return (np.rint(mean) if noisy.dtype.kind != "f" else mean).astype(noisy.dtype)
 
-    def straight(self, noisy: np.ndarray, tile: int | None, watch: Watch | None) -> np.ndarray:
+    def straight(
+        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Scale | None
+    ) -> np.ndarray:
         """All pages as they lie."""
         count, height, width, _ = noisy.shape
         tile = tile or self.tile(noisy.dtype)
@@ -244,47 +297,41 @@ class Denoiser:
                 if watch:
                     watch(first * height * width + done * min(together, count - first), count * of)
 
-            self.run(plain(noisy[part]), out[part], tile, seen)
+            self.run(plain(noisy[part]), out[part], tile, seen, scale)
         return out.astype(noisy.dtype, copy=False)
 
-    def run(self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch) -> None:
+    def run(
+        self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch, asked: Scale | None
+    ) -> None:
         """All tiles of some pages, each converted on its way in and on its way out."""
         planes, dtype = noisy.shape[-1], noisy.dtype
-        precision = self.precision(dtype)
+        precision, scale = self.precision(dtype), asked or self.card.scale
 
         def network(raw: Raw) -> Raw:
             unit = images.to_unit(raw.numpy().transpose(0, 2, 3, 1))
             seen = torch.from_numpy(unit).permute(0, 3, 1, 2).to(self.device)
-            seen = self.card.scale.into(seen).expand(-1, self.card.planes, -1, -1)
-            with autocast(precision, self.device):
-                result = self.network(seen.contiguous(memory_format=torch.channels_last))
-            result = self.card.scale.back(result.float())
+            seen = scale.into(seen).expand(-1, self.card.planes, -1, -1)
+            shown = seen.clamp(*SHOWN) if asked else seen
+            result = scale.back(self.runtime(shown, precision) + (seen - shown))
             if planes < self.card.planes:
                 result = result.mean(1, keepdim=True)
             values = images.from_unit(result.permute(0, 2, 3, 1).cpu().numpy(), dtype)
             return torch.from_numpy(values).permute(0, 3, 1, 2)
 
-        grid, halo = self.network.multiple, self.network.radius
+        grid, halo = self.runtime.multiple, self.runtime.radius
         args = (torch.from_numpy(array).permute(0, 3, 1, 2) for array in (noisy, out))
         in_tiles(network, *args, tile=tile, halo=halo, multiple=grid, watch=watch)
 
     def precision(self, dtype: np.dtype) -> Precision:
-        """bfloat16 only where 8 bits are asked for and the hardware is fast in it.
-
-        Its 8 significant bits would show as steps in 16-bit and floating-point pictures; in 8-bit
-        ones they cost 0.017 dB (docs/performance.md).
-        """
-        asked = self.card.recipe.precision
-        if asked == "auto" and dtype.itemsize > 1:
-            return "float32"
-        return resolve(asked, self.device)
+        """That of the products, for pictures of this type."""
+        return self.runtime.precision(self.card.recipe.precision, dtype)
 
     def tile(self, dtype: np.dtype) -> int:
         """The largest tile that memory allows, a multiple of the pooling grid."""
         room = min(MOST_BYTES, free_memory(self.device) // 3)
         share = 2 if self.precision(dtype) == "bfloat16" else 1
-        side = math.isqrt(room * share // self.network.bytes_a_pixel) - 2 * self.network.radius
-        grid = self.network.multiple
+        side = math.isqrt(room * share // self.runtime.bytes_a_pixel) - 2 * self.runtime.radius
+        grid = self.runtime.multiple
         return max(grid, side - side % grid)
 
     def refuse(self, noisy: np.ndarray) -> None:

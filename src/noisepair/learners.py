@@ -17,6 +17,7 @@ from .losses import Loss
 from .models import by_hand, plainly
 from .noise import generator
 from .optim import SCHEDULES, Schedule, begin_by_hand, optimizer_by_hand
+from .pairs import Pair, TwoShots
 from .recipe import Recipe
 from .shapes import Batch, Scalar
 
@@ -25,7 +26,7 @@ from .shapes import Batch, Scalar
 class Learner(Protocol):
     """Learns from a batch. How — autograd, or gradients written by hand — is its own business."""
 
-    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
+    def step(self, pair: Pair, used: float) -> Scalar:
         """Improve on one batch, `used` of the run being over; the loss before that, detached."""
         ...
 
@@ -44,6 +45,8 @@ class AutogradLearner:
         network: nn.Module = recipe.network(planes)
         slope = getattr(network, "slope", 0.0)
         recipe.init(network, torch.Generator().manual_seed(recipe.seed), slope)
+        getattr(network, "begin", lambda: None)()
+        quieten(network, recipe)
         self.plain = recipe.engine == "plain"
         if self.plain:
             plainly(network)
@@ -53,22 +56,29 @@ class AutogradLearner:
         self.loss = Loss.of(recipe.loss)
         self.schedule: Schedule = SCHEDULES[recipe.schedule]
         self.optimizer = recipe.optimizer(self.network.parameters(), recipe.lr)
-        self.lr, self.ema, self.seed, self.device = recipe.lr, recipe.ema, recipe.seed, device
+        self.lr, self.clip, self.ema = recipe.lr, recipe.clip, recipe.ema
+        self.seed, self.device = recipe.seed, device
         self.draws = bool(getattr(recipe.network, "dropout", 0))
         self.precision = "float32" if self.plain else hardware.resolve(recipe.precision, device)
 
-    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
+    def step(self, pair: Pair, used: float) -> Scalar:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * self.schedule(used)
         self.network.train()
         with self.drawing(used):
-            loss = self.loss(self.forward(self.network, noisy), target, used)
+            loss = pair.loss(self.learnt, self.loss, used)
         self.optimizer.zero_grad()
         loss.backward()
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimizer.step()
         if self.ema:
             self.remember(used)
         return loss.detach()
+
+    def learnt(self, noisy: Batch) -> Batch:
+        """What the network makes of a batch, its slopes kept."""
+        return self.forward(self.network, noisy)
 
     def forward(self, network: nn.Module, noisy: Batch) -> Batch:
         if self.plain:
@@ -99,6 +109,11 @@ class AutogradLearner:
     @torch.no_grad()
     def denoise(self, noisy: Batch) -> Batch:
         return self.forward(self.model.eval(), noisy)
+
+    def begin(self, weights: checkpoint.Tensors) -> None:
+        """Begin at weights that another run ended with."""
+        self.network.load_state_dict(weights)
+        self.model.load_state_dict(weights)
 
     def state(self) -> checkpoint.Tensors:
         """Weights, their mean and the optimizer's memory under flat names."""
@@ -145,6 +160,7 @@ class ScratchLearner:
         self.network = by_hand(recipe.network, planes)
         rng = torch.Generator().manual_seed(recipe.seed)
         begin_by_hand(recipe.init, self.network, rng, getattr(recipe.network, "slope", 0.0))
+        quieten(self.network, recipe)
         self.network.to(device)
         self.model = copy.deepcopy(self.network) if recipe.ema else self.network
         self.loss = Loss.of(recipe.loss)
@@ -155,7 +171,9 @@ class ScratchLearner:
         self.arena = scratch.Arena()
 
     @torch.no_grad()
-    def step(self, noisy: Batch, target: Batch, used: float) -> Scalar:
+    def step(self, pair: Pair, used: float) -> Scalar:
+        assert isinstance(pair, TwoShots), "the recipe refuses other pairings without autograd"
+        noisy, target = pair
         self.optimizer.lr = self.lr * self.schedule(used)
         self.network.train()
         with scratch.reusing(self.arena):
@@ -178,6 +196,12 @@ class ScratchLearner:
     @torch.no_grad()
     def denoise(self, noisy: Batch) -> Batch:
         return self.model.eval().forward(noisy)
+
+    @torch.no_grad()
+    def begin(self, weights: checkpoint.Tensors) -> None:
+        """Begin at weights that another run ended with."""
+        self.network.load_state_dict(weights)
+        self.model.load_state_dict(weights)
 
     def state(self) -> checkpoint.Tensors:
         """Weights, their mean and the optimizer's memory under flat names."""
@@ -210,6 +234,17 @@ class ScratchLearner:
         network: nn.Module = self.recipe.network(self.planes)
         network.load_state_dict(self.model.state_dict())
         return network.to(self.device)
+
+
+def quieten(network: nn.Module | scratch.Module, recipe: Recipe) -> None:
+    """Of one shot, let a network that predicts noise begin with predicting none.
+
+    A drawn last layer predicts noise as strong as the picture. In a run on thousands of pictures
+    that is soon unlearnt; half a minute on one picture ended 2.7 dB lower (docs/one-picture.md).
+    """
+    weights = network.state_dict()
+    if recipe.pairs != "shots" and getattr(recipe.network, "residual", False):
+        network.load_state_dict({**weights, "leave.weight": 0 * weights["leave.weight"]})
 
 
 SCRATCH_LOSSES = {"l2": scratch.MSE, "l1": scratch.L1}

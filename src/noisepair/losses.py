@@ -24,6 +24,7 @@ Statistic = Literal["mean", "median", "mode", "none"]
 
 EPSILON = 1e-8  # of l0: Lehtinen et al. 2018, section 3.4
 MARGIN = 1e-4  # of bce: nearer to 0 or 1, the logarithm is continued by a parabola
+TINY = 1e-3  # of rmse: a picture without any error has a slope of 0, and not of 0 / 0
 WINDOW = 11  # pixels, side of the window of SSIM: Wang et al. 2004, section III.C
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fine to coarse: Wang et al. 2003, section 3.2
 LEAST = 0.01  # of ms_ssim: below, a likeness is bent so that it stays above zero
@@ -32,6 +33,16 @@ LEAST = 0.01  # of ms_ssim: below, a likeness is bent so that it stays above zer
 def l2(denoised: Batch, target: Batch, used: float = 0.0) -> Scalar:
     """Mean squared error. Learns the mean: right for zero-mean noise."""
     return (denoised - target).square().mean()
+
+
+def rmse(denoised: Batch, target: Batch, used: float = 0.0) -> Scalar:
+    """Mean over pictures of each one's root mean squared error. Learns the mean, as l2 does.
+
+    A picture's slope is that of its squared error divided by 2 rmse: where noise is twice as
+    strong, it counts half as much. For blind networks, whose pictures differ in noise by far.
+    """
+    squares = (denoised - target).square().flatten(1).mean(1)
+    return (squares + TINY**2).sqrt().mean()
 
 
 def l1(denoised: Batch, target: Batch, used: float = 0.0) -> Scalar:
@@ -142,6 +153,7 @@ class Measure:
 
 LOSSES: Mapping[str, Measure] = {
     "l2": Measure(l2, "mean", "mean squared error: right for zero-mean noise"),
+    "rmse": Measure(rmse, "mean", "root mean squared error of each picture: for mixed noise"),
     "l1": Measure(l1, "median", "mean absolute error: right for rare outliers"),
     "l0": Measure(l0, "mode", "|error|^γ, γ from 2 to 0 over the run: right for random impulses"),
     "bce": Measure(bce, "mean", "binary cross entropy of values in [0, 1]"),

@@ -45,9 +45,21 @@ KINDS = {  # where none is named
 LENGTHS = ("steps", "budget", "epochs")  # three ways to say how long a run is
 BUDGET = 600.0  # seconds, when none of them is given
 
-LISTS = ("network.channels", "network.head", "augment", "noise.steps")  # more than one value
+LISTS = (
+    "network.channels",
+    "network.head",
+    "network.blocks",
+    "augment",
+    "noise.steps",
+    "noise.noises",
+)  # more than one value
 
 Augmentation = Literal["exchange", "pixels", "flips", "turns"]
+Pairing = Literal["shots", "neighbor2neighbor", "noise2void", "zero-shot", "recorrupted"]
+# Lines that take the place of the usual ones where a pairing is asked for and they are left open.
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "recorrupted": {"lr": 0.002, "optimizer.beta2": 0.999},  # docs/one-picture.md
+}
 
 
 def seconds(text: object) -> object:
@@ -95,7 +107,10 @@ class Recipe:
     init: Annotated[Init, Field(discriminator="kind")] = Kaiming()
     """how its weights begin: KINDS"""
     loss: Annotated[str, AfterValidator(lambda text: str(Loss.of(text)))] = "l2"
-    """what close means: l2, l1, l0, bce, ssim, ms_ssim, or a sum such as 0.8*l1+0.2*ssim"""
+    """what close means: l2, rmse, l1, l0, bce, ssim, ms_ssim, or a sum such as 0.8*l1+0.2*ssim"""
+    pairs: Pairing = "shots"
+    """what makes a pair: shots, two of a scene; or of one shot alone, where noise is independent
+    from pixel to pixel: neighbor2neighbor, noise2void, zero-shot; or Gaussian too: recorrupted"""
     target: Literal["shot", "others", "clean"] = "shot"
     """what stands for the clean picture: another shot, the mean of the others, or itself"""
     optimizer: Annotated[Optimizer, Field(discriminator="kind")] = Adam()
@@ -104,6 +119,8 @@ class Recipe:
     """learning rate where the schedule is 1"""
     schedule: Literal["constant", "cosine", "rampdown", "warmup"] = "cosine"
     """how the learning rate changes over the run: constant, cosine, rampdown, warmup"""
+    clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """length to which a longer slope is shortened (Pascanu et al. 2013, algorithm 1); 0: none is"""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """memory of a running mean of the weights, which is then the model; 0: the weights as such"""
     batch: Annotated[int, Field(ge=1, le=65536)] | None = None
@@ -158,6 +175,8 @@ class Recipe:
             )
         if not given:
             object.__setattr__(self, "budget", BUDGET)
+        if self.pairs != "shots":
+            self.refuse_two_shots()
         self.refuse_noise()
         if self.target != "shot" and ("pixels" in self.augment or self.blur):
             what = "blur" if self.blur else "pixels in augment"
@@ -170,9 +189,44 @@ class Recipe:
         if self.engine == "scratch":
             self.refuse_what_scratch_lacks()
 
+    def refuse_two_shots(self) -> None:
+        """Lines that speak of two shots, where pairs are found in one."""
+        asked = {
+            f"target={self.target}": self.target != "shot",
+            f"shots={self.shots}": self.shots != 2,
+            "fresh_noise": self.fresh_noise,
+            "pixels in augment": "pixels" in self.augment,
+            "blur": bool(self.blur),
+            "extra_noise": bool(self.extra_noise),
+        }
+        for name, is_so in asked.items():
+            if is_so:
+                raise ValueError(
+                    f"pairs={self.pairs} takes one shot of a scene, and {name} speaks of two."
+                    f" Leave {name.partition('=')[0]} out, or give two shots and leave pairs out."
+                )
+        if self.engine == "scratch" and self.pairs != "recorrupted":
+            raise ValueError(
+                f"engine=scratch learns from two shots of a scene, and pairs={self.pairs} asks the"
+                " network more than once a step. Take engine=torch, or leave pairs out."
+            )
+        terms = {name for _, name in Loss.of(self.loss).terms}
+        if self.pairs == "recorrupted" and (others := sorted(terms - {"l2", "rmse"})):
+            raise ValueError(
+                f"pairs=recorrupted adds noise that only its mean takes off again, and {others[0]}"
+                " does not learn the mean of all values. Take l2 or rmse."
+            )
+        if self.pairs == "noise2void" and (windows := sorted(terms & {"ssim", "ms_ssim"})):
+            raise ValueError(
+                f"pairs=noise2void compares single pixels, and {windows[0]} compares windows of"
+                " many. Take l2 or another loss of pixels."
+            )
+
     def refuse_what_scratch_lacks(self) -> None:
         """Parts that noisepair.scratch has not."""
         expressible(self.network)
+        if self.clip:
+            raise ValueError("engine=scratch does not shorten slopes. Leave clip out.")
         terms = [name for _, name in Loss.of(self.loss).terms]
         has = {"init": tuple(BY_HAND_INITS), "optimizer": ("adam", "sgd"), "loss": ("l2", "l1")}
         asked = [("init", self.init.kind), ("optimizer", self.optimizer.kind)]
@@ -225,6 +279,10 @@ class Recipe:
             )
         for name in flat:
             choose("recipe line", name, LINES)
+        usual = USUAL.get(str(flat.get("pairs")), {})
+        if "optimizer" in flat:  # another kind brings its own settings
+            usual = {name: v for name, v in usual.items() if not name.startswith("optimizer.")}
+        flat = {**usual, **flat}
         try:
             return ADAPTER.validate_python(nest(flat))
         except ValidationError as error:

@@ -7,7 +7,8 @@ shots y₁ = x + n₁ and y₂ = x + n₂ with independent zero-mean noise
 
 so the held-out loss between a denoised shot and the *other noisy shot* ranks weights as the clean
 picture would, whatever the training loss. It is the monitor here: the weights with the least
-held-out L2 are the ones kept; what it says of PSNR, and how surely, verdict.py has.
+held-out L2 are the ones kept; what it says of PSNR, and how surely, verdict.py has. Where scenes
+have one shot, neighbouring pixels of held-out pictures stand for two: that ranks weights only.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from typing import Any
 import torch
 
 from . import __version__, checkpoint, hardware, images
-from .check import QUICK, check
+from .check import QUICK, alone, check
 from .checkpoint import Card
 from .denoise import Denoiser
 from .errors import InputError
@@ -32,7 +33,7 @@ from .intervals import UNKNOWN, Estimate
 from .learners import Learner, StoredLearner, learner_for
 from .losses import Loss
 from .models import Scale, scale_of
-from .pairs import Pair, Pairs, batch_for, crop_for, held_out, middle
+from .pairs import Pair, Pairs, TwoShots, batch_for, crop_for, held_out, middle
 from .recipe import Recipe
 from .shapes import Scalar
 from .sources import Given, Scene, Source, fingerprints, open_source, split
@@ -40,6 +41,7 @@ from .verdict import TILE, Shots, error_maps, summed, units
 
 SHARE = 0.05  # of a time budget that validations may take; they become rarer where it would be more
 SAVE_EVERY = 60.0  # seconds of work that a crash can cost
+FINE = 3e-4  # learning rate where a run begins with trained weights and its recipe leaves it open
 
 
 class Diverged(InputError):
@@ -141,19 +143,23 @@ def fit(
     learner: Learner, batches: Iterable[Pair], clock: Clock, after: Callable[[Scalar], bool]
 ) -> None:
     """The only training loop: steps until the clock is over, or `after(loss)` says stop."""
-    for noisy, target in batches:
+    for pair in batches:
         if clock.over:
             return
-        loss = learner.step(noisy, target, clock.used)
+        loss = learner.step(pair, clock.used)
         clock.step += 1
         if after(loss):
             return
 
 
 class Monitor:
-    """The held-out pairs, and what their loss says of the clean picture."""
+    """The held-out pairs, and what their loss says of the clean picture.
 
-    def __init__(self, pairs: list[Pair], scale: Scale):
+    `ranks`: they say which weights are better and no more, for their scenes differ a little.
+    """
+
+    def __init__(self, pairs: list[TwoShots], scale: Scale, *, ranks: bool = False):
+        self.ranks = ranks
         self.pairs, self.scale, self.unit = pairs, scale.scale, scale.scale**2
         pixels = sum(noisy.numel() for noisy, _ in pairs)
         differences = sum(float((a - b).double().square().sum()) for a, b in pairs)
@@ -173,11 +179,12 @@ class Monitor:
         if not sums:
             return math.nan
         found = units(sums)
-        self.psnr = found.psnr(1, of_scenes=found.many)
-        self.gain = found.gain(of_scenes=found.many)
+        if not self.ranks:
+            self.psnr = found.psnr(1, of_scenes=found.many)
+            self.gain = found.gain(of_scenes=found.many)
         return float(found.errors[:, 1].sum() / found.count.sum()) + self.noise
 
-    def pictures(self, pair: Pair, learner: Learner) -> Iterator[Iterable[Any]]:
+    def pictures(self, pair: TwoShots, learner: Learner) -> Iterator[Iterable[Any]]:
         """Both shots of each picture of a batch, and both denoised; (H, W, C), picture units."""
         four = (*pair, *(learner.denoise(shot) for shot in pair))
         flat = [(side.float() * self.scale).permute(0, 2, 3, 1).cpu().numpy() for side in four]
@@ -332,6 +339,7 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     frames: bool = False,
     pattern: str | None = None,
     resume: bool = False,
+    begin: str | Path | None = None,
     watch: Watch | None = None,
     tell: Tell | None = None,
     score: Score | None = None,
@@ -340,7 +348,9 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
 
     `source`, `source2`: folders, files or arrays, as `sources.open_source` reads them, or what it
     returned. `out`: the model folder; without it nothing is left on the disk. `resume`: continue
-    the run in `out` from its last state. `watch(progress)` sees every step and may return True to
+    the run in `out` from its last state. `begin`: a model to begin with instead of drawn weights;
+    its network and normalisation are taken, and where the recipe leaves it open, a learning rate
+    of FINE. `watch(progress)` sees every step and may return True to
     stop; `tell(text)` gets what was understood; `score(denoiser)` is asked at each validation,
     outside the run's time, for values to note in the history.
 
@@ -351,7 +361,7 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
             raise InputError("resume needs out, the model folder of the run to continue.")
         with tempfile.TemporaryDirectory() as nowhere:
             return train(
-                source, source2, out=Path(nowhere), recipe=recipe, device=device,
+                source, source2, out=Path(nowhere), recipe=recipe, device=device, begin=begin,
                 frames=frames, pattern=pattern, watch=watch, tell=tell, score=score,
             )  # fmt: skip
     folder, device, asked = Path(out), torch.device(device), tell is not None
@@ -366,27 +376,25 @@ def train(  # noqa: PLR0913  the whole road in one call; all but the data are na
     for line in shots.lines():
         tell(line)
     if asked and not shots.synthetic:  # noise that was made here needs no looking at
-        for line in check(shots, pixels=QUICK).short():
+        for line in looked_at(shots, wanted):
             tell(line)
     kept, spared = split(shots, wanted.holdout, wanted.seed)
-    tell(told_held_out(spared, wanted.holdout))
+    tell(told_held_out(spared, wanted))
     if wanted.target == "others":
         refuse_without_others(kept)
-    crop = crop_for(kept, wanted.crop)
-    wanted = wanted.resolved(crop=crop, batch=batch_for(crop, wanted.batch))
-    side = min(crop, 176)  # what the largest window of any loss needs
-    least = torch.zeros(1, 1, side, side)
-    Loss.of(wanted.loss)(least, least, 0.0)  # refuses crops that it cannot compare
+    begun, wanted = beginning(begin, wanted, kept, tell)
+    wanted = with_crops(wanted, kept)
     tell(f"Recipe: {wanted.sentence(Recipe()) or 'the default'}")
-    card = stored or new_card(shots, kept, spared, wanted, device)
+    card = stored or new_card(shots, kept, spared, wanted, device, begun)
     if stored:
         same_run(stored, wanted, shots)
+        same_beginning(folder, stored, begun)
     else:
         checkpoint.create(folder)
         checkpoint.write_card(folder, card)
     if checkpoint.read_seen(folder) is None:  # also where a run was killed before it was written
         checkpoint.write_seen(folder, fingerprints(kept))
-    run(folder, card, kept, spared, device, watch, tell, score)
+    run(folder, card, kept, spared, learner_of(card, device, begun), watch, tell, score)
     denoiser = Denoiser.load(folder, device)
     denoiser.example = middle((spared or kept)[0], wanted, 0)[0]
     return denoiser
@@ -405,14 +413,44 @@ def opened(
         return open_source(
             source, source2, frames=frames, pattern=pattern, noise=recipe.noise,
             fresh_noise=recipe.fresh_noise, seed=recipe.seed, shots=recipe.shots,
-            keep_clean=recipe.target == "clean",
+            keep_clean=recipe.target == "clean", single=recipe.pairs != "shots",
         )  # fmt: skip
     if source2 is not None or frames or pattern:
         raise InputError(
             "The source is open already, and source2, frames and pattern say how to open one."
             " Give them to open_source."
         )
+    most = max(len(scene.shots) for scene in source.scenes)
+    if recipe.pairs != "shots" and most > 1:
+        raise InputError(
+            f"pairs={recipe.pairs} takes one shot of a scene, and this source has {most}. Leave"
+            " pairs out: two shots tell more. Or give single=True to open_source."
+        )
+    if recipe.pairs == "shots" and most < 2 and not recipe.fresh_noise:
+        raise InputError(
+            "This source has one shot of each scene, and Noise2Noise needs two. Give a recipe with"
+            " pairs=neighbor2neighbor, noise2void, zero-shot or recorrupted."
+        )
     return source
+
+
+def with_crops(recipe: Recipe, scenes: Sequence[Scene]) -> Recipe:
+    """Crop and batch decided; InputError for crops that the loss or the pairing cannot use."""
+    within = recipe.pairs != "shots"
+    crop = crop_for(scenes, recipe.crop, within=within)
+    halved = recipe.pairs in ("neighbor2neighbor", "zero-shot")
+    side = min(crop // 2 if halved else crop, 176)  # what the largest window of any loss needs
+    least = torch.zeros(1, 1, side, side)
+    Loss.of(recipe.loss)(least, least, 0.0)
+    return recipe.resolved(crop=crop, batch=batch_for(crop, recipe.batch))
+
+
+def looked_at(shots: Source, recipe: Recipe) -> list[str]:
+    """What a quick look at the data finds, before anything is trained."""
+    if recipe.pairs == "shots":
+        return check(shots, pixels=QUICK).short()
+    found = alone([scene.shots[0][0] for scene in shots.scenes])
+    return [found] if found else []
 
 
 def refuse_without_others(scenes: Sequence[Scene]) -> None:
@@ -434,17 +472,19 @@ def run(
     card: Card,
     kept: tuple[Scene, ...],
     spared: tuple[Scene, ...],
-    device: torch.device,
+    learner: StoredLearner,
     watch: Watch | None,
     tell: Tell,
     score: Score | None,
 ) -> None:
     """From the beginning, or from the state that is there, to the end of the recipe."""
-    recipe = card.recipe
-    learner = learner_for(recipe, card.planes, device)
+    recipe, device = card.recipe, learner.device
     pairs = Pairs(kept, recipe, card.scale, device)
+    for line in pairs.lines():
+        tell(line)
     epoch = len(pairs) / pairs.count
-    monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale)
+    ranks = recipe.pairs != "shots"
+    monitor = Monitor(held_out(spared, recipe, card.scale, device), card.scale, ranks=ranks)
     if (folder / checkpoint.STATE).exists():
         tensors, about = checkpoint.load_tensors(folder / checkpoint.STATE)
         with checkpoint.legible(folder / checkpoint.STATE):
@@ -499,7 +539,7 @@ def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
         "complete": journal.clock.over,
         "best_step": journal.best_step,
         "held_out_l2": best,
-        "noise_variance": monitor.noise if monitor.pairs else None,
+        "noise_variance": monitor.noise if monitor.pairs and not monitor.ranks else None,
         **{
             name: of_best.get(name)
             for name in (*flat("psnr_db", UNKNOWN), *flat("gain_db", UNKNOWN))
@@ -513,10 +553,16 @@ def flat(name: str, estimate: Estimate) -> dict[str, float | None]:
     return {name: plain["value"], f"{name}_low": plain["low"], f"{name}_high": plain["high"]}
 
 
-def told_held_out(spared: tuple[Scene, ...], share: float) -> str:
-    if not share:
+def told_held_out(spared: tuple[Scene, ...], recipe: Recipe) -> str:
+    single = recipe.pairs != "shots"
+    if not recipe.holdout:
         return (
             "Nothing is held out, as holdout=0 asks: the last weights are kept, and no held-out"
+            " figure can be given."
+        )
+    if not spared and single:
+        return (
+            "Nothing is held out: one picture cannot be spared. The last weights are kept, and no"
             " figure can be given."
         )
     if not spared:
@@ -526,7 +572,74 @@ def told_held_out(spared: tuple[Scene, ...], share: float) -> str:
         )
     names = ", ".join(scene.name for scene in spared[:3]) + (", …" if len(spared) > 3 else "")
     noun = "scene is" if len(spared) == 1 else "scenes are"
-    return f"{len(spared)} {noun} held out to choose the best weights by: {names}"
+    told = f"{len(spared)} {noun} held out to choose the best weights by: {names}"
+    if single:
+        told += (
+            " (one half of its pixels against their neighbours; that ranks weights, and no gain"
+            " can be told from it)"
+        )
+    return told
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The model that a run begins with."""
+
+    name: str
+    card: Card
+    weights: checkpoint.Tensors
+
+    @classmethod
+    def of(cls, begin: str | Path, planes: int) -> "Begun":
+        """Read it; InputError where it is no model, or knows other colour planes."""
+        folder = checkpoint.located(begin, planes)
+        card = checkpoint.read_card(folder)
+        if card.planes != planes:
+            raise InputError(
+                f"{folder} was trained on pictures of {card.planes} planes, and these have"
+                f" {planes}. Begin with a model of {planes}, or leave --from out."
+            )
+        weights, _ = checkpoint.load_tensors(folder / checkpoint.WEIGHTS)
+        checkpoint.fit_into(folder / checkpoint.WEIGHTS, card.recipe.network(planes), weights)
+        return cls(folder.name, card, weights)
+
+    def decided(self, recipe: Recipe) -> Recipe:
+        """The recipe with this model's network and, where it leaves the rate open, a gentler one.
+
+        A network that was asked for and is not this one is refused; a network or a rate that is
+        the usual one of its pairing counts as left open.
+        """
+        usual, network = Recipe.of({"pairs": recipe.pairs}), self.card.recipe.network
+        if recipe.network not in (usual.network, network):
+            raise InputError(
+                f"The recipe asks for network {recipe.network}, and the weights of {self.name} are"
+                f" those of {network}. Leave network out, or leave --from out."
+            )
+        lr = FINE if recipe.lr in (usual.lr, Recipe().lr) else recipe.lr
+        return recipe.resolved(network=network, lr=lr)
+
+    def about(self) -> dict[str, str]:
+        """For the card: which weights they were."""
+        return {"name": self.name, "checksum": checkpoint.checksum(self.weights, "")}
+
+
+def beginning(
+    begin: str | Path | None, recipe: Recipe, scenes: Sequence[Scene], tell: Tell
+) -> tuple[Begun | None, Recipe]:
+    """The model to begin with, if any, and the recipe as it is then."""
+    if begin is None:
+        return None, recipe
+    begun = Begun.of(begin, scenes[0].shots[0].shape[-1])
+    tell(f"Beginning with the weights of {begun.name}.")
+    return begun, begun.decided(recipe)
+
+
+def learner_of(card: Card, device: torch.device, begun: Begun | None) -> StoredLearner:
+    """Who the recipe's engine says, with drawn weights or those of a model."""
+    learner = learner_for(card.recipe, card.planes, device)
+    if begun is not None:
+        learner.begin(begun.weights)
+    return learner
 
 
 def new_card(
@@ -535,11 +648,13 @@ def new_card(
     spared: tuple[Scene, ...],
     recipe: Recipe,
     device: torch.device,
+    begun: Begun | None,
 ) -> Card:
     """The card of a run that begins."""
     pictures = [shot for scene in kept for shot in scene.shots]
     full = images.full_scale(pictures[0].dtype)
     scale = Scale() if shots.synthetic else scale_of(pictures, full)
+    scale = begun.card.scale if begun else scale
     by_torch = recipe.engine == "torch"
     precision = "float32" if not by_torch else hardware.resolve(recipe.precision, device)
     provenance = {
@@ -549,6 +664,8 @@ def new_card(
         "machine": hardware.describe(device),
         "precision": precision,
     }
+    if begun is not None:
+        provenance["begun_with"] = begun.about()
     return Card(recipe, kept[0].shots[0].shape[-1], scale, provenance)
 
 
@@ -566,4 +683,20 @@ def same_run(stored: Card, wanted: Recipe, shots: Source) -> None:
         raise InputError(
             "--resume continues on the same data, and these shots are not those that the run began"
             " with. Give the same ones, or train anew with another --out."
+        )
+
+
+def same_beginning(folder: Path, stored: Card, begun: Begun | None) -> None:
+    """Refuse to continue a run with other weights to begin with, or before it had any state."""
+    known = stored.provenance.get("begun_with")
+    if begun is not None and begun.about() != known:
+        was = f"began with {known['name']}" if known else "began with drawn weights"
+        raise InputError(
+            f"--resume continues a run that {was}, and --from names other weights: {begun.name}."
+            " Leave --from out, or train anew with another --out."
+        )
+    if begun is None and known and not (folder / checkpoint.STATE).exists():
+        raise InputError(
+            "This run was stopped before its first state was saved, and it began with"
+            f" {known['name']}. Give that model again with --from."
         )

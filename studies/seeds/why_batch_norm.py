@@ -76,7 +76,7 @@ def main() -> None:
                 share_norms(learner.network)
             pairs = Pairs(source.scenes, recipe, Scale(), CPU)
             for step in range(args.steps):
-                learner.step(*pairs.batch(step), step / args.steps)
+                learner.step(pairs.batch(step), step / args.steps)
             network = learner.network
             use = scored(network, noisy, clean, batch_statistics=False)
             own = scored(network, noisy, clean, batch_statistics=True)

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from noisepair import images
 from noisepair.app.cli import COMMANDS, main
 
 TINY = ["--network.channels", "4,4", "--network.head", "4,4", "--precision", "float32"]
@@ -400,14 +401,34 @@ def test_a_palette_picture_is_denoised_and_the_loss_of_its_palette_is_said(capsy
     assert "palette" in err
 
 
-def test_denoising_into_the_folder_of_the_pictures_is_refused(capsys, model, tmp_path):
+def test_a_picture_that_lies_where_results_go_gets_one_beside_it(capsys, model, tmp_path):
     save(tmp_path / "p.png", picture())
     before = (tmp_path / "p.png").read_bytes()
+    words = ["denoise", tmp_path / "p.png", "--model", model, "--out", tmp_path, "--overwrite"]
+    for _ in range(2):
+        code, _, _ = run(capsys, *words)
+        assert code == 0
+        assert (tmp_path / "p.png").read_bytes() == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["p.png", "p_denoised.png"]
+    said = refused(capsys, "denoise", tmp_path, "--model", model, "--out", tmp_path)
+    assert "p_denoised.png is a picture to denoise, and where another one would be written" in said
+
+
+def test_without_a_model_the_bundled_weights_denoise_grey_and_colour(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, planes in (("grey", 1), ("colour", 3)):
+        noisy = np.clip(128 + 25 * rng.standard_normal((64, 64, planes)), 0, 255)
+        save(tmp_path / "in" / f"{name}.png", noisy.astype(np.uint8).squeeze())
+    code, _, _ = run(capsys, "denoise", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 0
+    for name in ("grey", "colour"):
+        done = images.read(tmp_path / "out" / f"{name}.png").pixels
+        assert done.std() < 5, "of a deviation of 25"
     said = refused(
-        capsys, "denoise", tmp_path / "p.png", "--model", model, "--out", tmp_path, "--overwrite"
+        capsys, "denoise", tmp_path / "in", "--model", "color", "--out", tmp_path / "more"
     )
-    assert "would overwrite the noisy picture itself" in said
-    assert (tmp_path / "p.png").read_bytes() == before
+    assert "color is not a model" in said
+    assert "bundled weights: colour, grey" in said
 
 
 def test_results_that_are_there_are_kept_unless_told(capsys, model, tmp_path):

@@ -48,6 +48,7 @@ def apart(network, noisy):
 def learnt(network, sigma=0.2, steps=150):
     """Its error on new flat pictures before and after it was taught on pairs of noisy ones."""
     Kaiming()(network, torch.Generator().manual_seed(0), network.slope)
+    getattr(network, "begin", lambda: None)()
     rng = torch.Generator().manual_seed(1)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
 

@@ -52,9 +52,23 @@ COMMANDS = {
     ),
     "denoise": (
         "denoising",
-        "Denoise pictures with a trained model; each keeps its name, format, type and metadata.",
-        """noisepair denoise noisy --model model --out denoised
+        """Denoise pictures; each keeps its name, format, type and metadata.
+
+        Without --model by weights that come with noisepair: the noise of each picture is measured
+        first, and no more than that is taken off.""",
+        """noisepair denoise photo.jpg --out .
+        noisepair denoise noisy --model model --out denoised
         noisepair denoise "shots/*.tif" night.png --model model --out denoised""",
+    ),
+    "export": (
+        "exporting",
+        """Write a model as a file that other programs read too: ONNX, or OpenVINO's.
+
+        The file takes pictures of any size and holds the model's card, so that --model FILE makes
+        the same denoiser. It is compared with torch before it is put in place. Needs the extra onnx
+        or fast: pip install 'noisepair[onnx]'.""",
+        """noisepair export model --onnx model.onnx
+        noisepair export colour --openvino colour.xml""",
     ),
     "evaluate": (
         "evaluating",

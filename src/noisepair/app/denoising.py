@@ -2,44 +2,64 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from time import perf_counter
+from typing import Annotated, Any
 
+import numpy as np
 from cyclopts import Parameter
 
-from .. import images
+from .. import checkpoint, images
+from ..blind import Blind, Found, refuse
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..files import make_folder
+from ..recipe import plain, seconds
 from .console import Options
+from .pipeline import Ahead, Behind
 
 STANDARD = Options()
 Show = Callable[[float], None]
+Notes = tuple[str, ...]
 
 
-def denoise(
+def denoise(  # noqa: PLR0913  options of a command
     inputs: Annotated[list[str], Parameter(name="INPUT")],
     /,
     *,
-    model: Path,
     out: Path,
+    model: str | None = None,
+    sigma: str | None = None,
+    strength: float = 1.0,
+    adapt: str | None = None,
     tile: int | None = None,
     average: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     options: Options = STANDARD,
 ) -> int:
-    """Denoise pictures with a trained model; each keeps its name, format, type and metadata.
+    """Denoise pictures; each keeps its name, format, type and metadata.
 
     Parameters
     ----------
     inputs
         Files, folders or globs: PNG, JPEG, TIFF (stacks too), BMP, WebP, .npy.
-    model
-        A folder that `noisepair train` wrote.
     out
-        The folder to write to.
+        The folder to write to. A picture that lies there itself is written as NAME_denoised.
+    model
+        A folder that `noisepair train` wrote; left out, the weights that come with noisepair: for
+        colour or for grey, as each picture is.
+    sigma
+        Noise level in picture units, such as 25/255, for the bundled weights; measured in each
+        picture if left out.
+    strength
+        Share of the noise that is to go, 0 to 1, by the bundled weights.
+    adapt
+        Time, such as 30s, in which the bundled weights learn from each picture itself first, for
+        noise that they do not know. Kept only where parts of it that were held out gain by it.
     tile
         Side of a tile in pixels; chosen from the free memory if left out. The result is the same.
     average
@@ -52,25 +72,200 @@ def denoise(
         raise InputError(f"--tile {tile} is not a size. Give pixels, such as 512, or leave it out.")
     files = images.find(inputs)
     places = destinations(files, out, overwrite=overwrite)
-    denoiser = Denoiser.load(model, options.torch_device(), average=average)
+    shelf = Shelf(model, options, average=average, sigma=level(sigma), strength=strength)
+    budget = time_for(adapt, model)
     make_folder(out)
-    written, failed = [], []
     with progress(options, len(files)) as show:
-        for number, (file, place) in enumerate(zip(files, places, strict=True)):
+        row = Row(shelf, tile, show, options, budget)
+        row.work(files, places)
+    options.say(*(text for text in row.advice if text))
+    text = f"{len(row.written)} of {len(files)} pictures denoised into {out}."
+    if row.failed:
+        text += f" {len(row.failed)} could not be: " + "; ".join(str(f["file"]) for f in row.failed)
+    came = {"out": str(out), "written": row.written, "failed": row.failed, "busy": row.busy}
+    options.result(text, came)
+    return 2 if row.failed else 0
+
+
+class Shelf:
+    """The denoiser for a picture: the model that was asked for, or the bundled one that fits."""
+
+    def __init__(
+        self, model: str | None, options: Options, *, average: bool, sigma: float | None,
+        strength: float,
+    ):  # fmt: skip
+        self.device, self.average = options.torch_device(), average
+        refuse(sigma, strength)
+        self.sigma, self.strength = sigma, strength
+        self.known: dict[str, Denoiser | Blind] = {}
+        self.model = model
+        if model is not None:
+            self.load(model)
+
+    def load(self, name: str) -> Denoiser | Blind:
+        """Weights that come with noisepair are told of the noise; a trained model knows its own."""
+        if name not in self.known:
+            found = Denoiser.load(name, self.device, average=self.average)
+            bundled = checkpoint.located(name) != Path(name)
+            if not bundled and (self.sigma is not None or self.strength != 1):
+                raise InputError(
+                    f"--sigma and --strength are for the bundled weights, and {name} was trained on"
+                    " noise that it knows. Leave them out, or leave out --model."
+                )
+            self.known[name] = (
+                Blind(found, sigma=self.sigma, strength=self.strength) if bundled else found
+            )
+        return self.known[name]
+
+    def fit(self, pixels: np.ndarray) -> Denoiser | Blind:
+        """For pages (N, H, W, C)."""
+        return self.load(self.model or ("grey" if pixels.shape[-1] == 1 else "colour"))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to say of a picture before it is written."""
+
+    notes: Notes
+    found: Found | None
+
+
+Pending = tuple[Path, Path, Job, Future[Notes]]
+
+
+class Row:
+    """Files that are read, denoised and written, at the same time; and what came of each."""
+
+    def __init__(
+        self, shelf: Shelf, tile: int | None, show: Show, options: Options, budget: float | None
+    ):
+        self.shelf, self.tile, self.show, self.options = shelf, tile, show, options
+        self.budget = budget  # seconds to adapt in
+        self.written: list[dict[str, Any]] = []
+        self.failed: list[dict[str, Any]] = []
+        self.advice: dict[str | None, None] = {}  # said once, in order
+        self.seconds = 0.0  # in the network
+        self.busy = 0.0  # share of the time from the first picture read to the last one denoised
+
+    def work(self, files: list[Path], places: list[Path]) -> None:
+        pending: list[Pending] = []
+        began = None
+        with Behind[Notes]() as writer:
+            row = Ahead(zip(files, places, strict=True), lambda job: images.read(job[0]), held)
+            for number, ((file, place), read) in enumerate(row):
+                began = began or perf_counter()
+                try:
+                    image = read.result()
+                    job, pixels = self.one(image, partial(ahead, self.show, number))
+                except InputError as error:
+                    self.fail(file, error)
+                    continue
+                put = partial(images.write, place, image, pixels)
+                pending.append((file, place, job, writer.submit(put, pixels.nbytes)))
+                self.finish(pending, wait=False)
+                self.show(number + 1)
+            if began is not None:
+                self.busy = round(self.seconds / max(1e-9, perf_counter() - began), 3)
+        self.finish(pending, wait=True)
+
+    def one(self, image: images.Image, show: Show) -> tuple["Job", np.ndarray]:
+        """Denoise one picture; what was found, and what could not be kept, is returned."""
+        fit, notes = self.shelf.fit(image.pixels), list(image.notes)
+        denoiser = fit.denoiser if isinstance(fit, Blind) else fit
+        if image.pixels.shape[-1] < denoiser.card.planes:
+            notes.append("grey, denoised as a colour picture with equal planes")
+        found, began = None, perf_counter()
+
+        def watch(done: int, of: int) -> None:
+            show(done / of)
+
+        if isinstance(fit, Blind):
+            if self.budget is not None:
+                fit, said = adapted(fit, image.pixels, self.budget, show)
+                notes.insert(0, said)
+            pixels, found = fit.pages(image.pixels, tile=self.tile, watch=watch)
+        else:
+            pixels = fit.pages(image.pixels, tile=self.tile, watch=watch)
+        self.seconds += perf_counter() - began
+        return Job(tuple(notes), found), pixels
+
+    def finish(self, pending: list["Pending"], *, wait: bool) -> None:
+        """Say of the files that are written, in their order, what was found and not kept."""
+        while pending and (wait or pending[0][3].done()):
+            file, place, job, future = pending.pop(0)
             try:
-                notes = one(denoiser, file, place, tile, partial(ahead, show, number))
+                notes = list(dict.fromkeys([*job.notes, *future.result()]))
             except InputError as error:
-                failed.append({"file": str(file), "error": str(error)})
-                options.say(f"{file}: {error}")
+                self.fail(file, error)
                 continue
-            written.append({"file": str(file), "out": str(place), "notes": list(notes)})
-            options.say(*(f"{file.name}: {note}" for note in notes))
-            show(number + 1)
-    text = f"{len(written)} of {len(files)} pictures denoised into {out}."
-    if failed:
-        text += f" {len(failed)} could not be: " + "; ".join(str(f["file"]) for f in failed)
-    options.result(text, {"out": str(out), "written": written, "failed": failed})
-    return 2 if failed else 0
+            line: dict[str, Any] = {"file": str(file), "out": str(place), "notes": notes}
+            if job.found:
+                notes.insert(0, job.found.sentence())
+                self.advice |= {job.found.advice: None}
+                line |= job.found.as_json()
+            self.written.append(line)
+            self.options.say(*(f"{file.name}: {note}" for note in notes))
+
+    def fail(self, file: Path, error: InputError) -> None:
+        self.failed.append({"file": str(file), "error": str(error)})
+        self.options.say(f"{file}: {error}")
+
+
+def adapted(blind: Blind, pixels: np.ndarray, budget: float, show: Show) -> tuple[Blind, str]:
+    """Weights that learnt from the picture, where that helps; and what came of it."""
+    from ..adapt import adapt  # brings in all of training
+
+    own = blind.denoiser
+    came = adapt(
+        pixels, blind.measured(pixels), budget, device=own.device, watch=lambda part: show(part / 2)
+    )
+    if came.denoiser is None:
+        return blind, came.sentence
+    came.denoiser.average = own.average
+    return Blind(came.denoiser, sigma=blind.sigma, strength=blind.strength), came.sentence
+
+
+def time_for(text: str | None, model: str | None) -> float | None:
+    """`30s` as seconds; refused before anything is read."""
+    if text is None:
+        return None
+    if model is not None and checkpoint.located(model) == Path(model):
+        raise InputError(
+            f"--adapt is for the bundled weights, and {model} knows its noise. Leave it out, or"
+            " leave out --model."
+        )
+    from ..adapt import SHORTEST
+
+    try:
+        value = seconds(plain(text) if text.isdigit() else text)
+    except ValueError as error:
+        raise InputError(f"--adapt {text} {error}.") from None
+    if not isinstance(value, int | float) or value < SHORTEST:
+        raise InputError(
+            f"--adapt {text} is too short to learn anything in: the first steps take as long. Give"
+            f" {SHORTEST:g}s or more; 30s is usual."
+        )
+    return float(value)
+
+
+def level(text: str | None) -> float | None:
+    """`25/255` or `0.1` as a number."""
+    if text is None:
+        return None
+    value = plain(text)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"--sigma {text} is no noise level. Write it as 25/255, or as 0.1.")
+    if value > 1:
+        raise InputError(
+            f"--sigma {text} is more than full scale. Picture units end at 1: write {text}/255 for"
+            " levels of 8 bits."
+        )
+    return float(value)
+
+
+def held(image: images.Image) -> int:
+    """Bytes that a picture takes while it waits."""
+    return image.pixels.nbytes
 
 
 def ahead(show: Show, before: int, part: float) -> None:
@@ -78,31 +273,22 @@ def ahead(show: Show, before: int, part: float) -> None:
     show(before + part)
 
 
-def one(
-    denoiser: Denoiser, file: Path, place: Path, tile: int | None, show: Show
-) -> tuple[str, ...]:
-    """Read, denoise and write one file; what could not be kept is returned."""
-    image = images.read(file)
-    notes = list(image.notes)
-    if image.pixels.shape[-1] < denoiser.card.planes:
-        notes.append("grey, denoised as a colour picture with equal planes")
-    pixels = denoiser.pages(image.pixels, tile=tile, watch=lambda done, of: show(done / of))
-    return tuple(dict.fromkeys([*notes, *images.write(place, image, pixels)]))
-
-
 def destinations(files: list[Path], out: Path, *, overwrite: bool) -> list[Path]:
-    """Where each file goes: its own name in `out`; refuse to lose anything."""
+    """Where each file goes: its own name in `out`; refuse to lose anything.
+
+    A file that lies in `out` itself gets a name beside its own.
+    """
     twice = [name for name, count in Counter(file.name for file in files).items() if count > 1]
     if twice:
         raise InputError(
             f"{len(twice)} file names come twice, {twice[0]} for one, and would meet in {out}."
             " Denoise their folders one by one into different --out folders."
         )
-    places = [out / file.name for file in files]
-    same = [p for f, p in zip(files, places, strict=True) if p.exists() and p.samefile(f)]
-    if same:
+    places = [beside(file, out / file.name) for file in files]
+    if clash := sorted({str(place) for place in places} & {str(file) for file in files}):
         raise InputError(
-            f"{same[0]} would overwrite the noisy picture itself. Choose another --out."
+            f"{clash[0]} is a picture to denoise, and where another one would be written. Choose"
+            " another --out."
         )
     there = [place for place in places if place.exists()]
     if there and not overwrite:
@@ -111,6 +297,13 @@ def destinations(files: list[Path], out: Path, *, overwrite: bool) -> list[Path]
             " --overwrite."
         )
     return places
+
+
+def beside(file: Path, place: Path) -> Path:
+    """`place`, or a name beside it where it is the noisy picture itself."""
+    if place.exists() and place.samefile(file):
+        return place.with_name(f"{place.stem}_denoised{place.suffix}")
+    return place
 
 
 @contextmanager

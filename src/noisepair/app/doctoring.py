@@ -8,6 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,8 +98,9 @@ def doctor(
     learner = ScratchLearner(wanted, shots.scenes[0].shots[0].shape[-1], device)
     with progress(options, steps) as watch:
         found = follow(
-            learner.network, pairs.batches(0), learner.optimizer, loss=Mixed(learner.losses),
-            steps=steps, every=max(1, math.ceil(steps / VIEWS)), watch=watch,
+            learner.network, map(pairs.two_shots, count()), learner.optimizer,
+            loss=Mixed(learner.losses), steps=steps, every=max(1, math.ceil(steps / VIEWS)),
+            watch=watch,
         )  # fmt: skip
     text, plain = told(found), as_json(found)
     if report:

@@ -39,8 +39,8 @@ def info(
     Parameters
     ----------
     name
-        A model folder, or a network, loss or noise that a recipe can name; all networks if left
-        out.
+        A model folder, colour or grey for the bundled weights, or a network, loss or noise that a
+        recipe can name; all networks if left out.
     planes
         Colour planes of the pictures that a network is for; 3 if left out.
     """
@@ -58,8 +58,8 @@ def info(
         said = about_loss(name)
     elif name in NOISES:
         said = about_noise(name)
-    elif Path(name).exists():
-        said = about_model(Path(name))
+    elif Path(name).exists() or name in checkpoint.BUNDLED:
+        said = about_model(checkpoint.located(name))
     else:
         choose("model folder, network, loss or noise", name, named)
         raise AssertionError("a name that is known is answered above")

@@ -62,7 +62,7 @@ def option(name: str, meaning: str, default: str) -> Parameter:
 
 
 @with_recipe_lines
-def train(
+def train(  # noqa: PLR0913  an option each; the rest of them are recipe lines
     source: str,
     source2: str | None = None,
     /,
@@ -71,18 +71,21 @@ def train(
     recipe: Path | None = None,
     frames: Annotated[bool, Parameter(negative="")] = False,
     pattern: str | None = None,
+    begin: Annotated[str | None, Parameter(name="--from")] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     options: Options = STANDARD,
     **lines: str | bool | None,
 ) -> int:
-    """Train a denoiser on noisy shots of scenes; no clean picture is needed.
+    """Train a denoiser on noisy shots of scenes, or on single pictures; no clean one is needed.
 
     Parameters
     ----------
     source
         Two folders with the same file names (the first here), a folder whose files pair by name
         (a_1.png a_2.png), a folder with a folder a scene, a stack (with --frames), an .npy or .npz
-        of two or more shots, the course's train_data.pkl, or clean pictures (with --noise).
+        of two or more shots, the course's train_data.pkl, or clean pictures (with --noise). With
+        --pairs neighbor2neighbor, noise2void, zero-shot or recorrupted: one noisy picture, or a
+        folder, a stack or arrays of them.
     source2
         The second folder, or file.
     out
@@ -93,6 +96,8 @@ def train(
         The source is a sequence, and neighbouring frames show the same scene.
     pattern
         How file names pair, as in '{scene}_{shot}.png'.
+    begin
+        A model to begin with instead of drawn weights.
     resume
         Continue the run in --out from its last state.
     """
@@ -107,7 +112,7 @@ def train(
 
         denoiser = train_model(
             source, source2, out=out, recipe=wanted, device=device, frames=frames,
-            pattern=pattern, resume=resume, watch=watch, tell=options.say,
+            pattern=pattern, resume=resume, begin=begin, watch=watch, tell=options.say,
         )  # fmt: skip
     came = denoiser.card.provenance["result"]
     if stopped:
@@ -128,7 +133,9 @@ def told(denoiser: "Denoiser", out: Path, page: Path) -> str:
     came = denoiser.card.provenance["result"]
     lines = [f"{came['steps']} steps in {span(came['seconds'])}. The model is {out}."]
     noise = denoiser.card.recipe.noise
-    if noise is not None and not noise.zero_mean:
+    if denoiser.card.recipe.pairs != "shots":
+        lines.append("No gain is estimated: from one shot of a scene it cannot be told.")
+    elif noise is not None and not noise.zero_mean:
         lines.append(f"No gain is estimated: {noise.kind} noise is not zero-mean.")
     elif came["gain_db"] is not None:
         low, high = came["gain_db_low"], came["gain_db_high"]

@@ -17,16 +17,18 @@ from typing import Protocol, runtime_checkable
 
 from .by_hand import by_hand, expressible
 from .dncnn import DnCNN
+from .drunet import DRUNet
 from .ffdnet import FFDNet
 from .scale import Scale, scale_of
 from .strided import Strided
 from .unet import NOISE2NOISE, UNet, UNetModule, plainly
 
-Network = UNet | DnCNN | FFDNet | Strided  # the settings; each names itself by its `kind`
+Network = UNet | DnCNN | FFDNet | DRUNet | Strided  # the settings; each names itself by its `kind`
 NETWORKS: dict[str, type[Network]] = {
     "unet": UNet,
     "dncnn": DnCNN,
     "ffdnet": FFDNet,
+    "drunet": DRUNet,
     "strided": Strided,
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "NETWORKS",
     "NOISE2NOISE",
     "PRESETS",
+    "DRUNet",
     "DnCNN",
     "FFDNet",
     "Network",

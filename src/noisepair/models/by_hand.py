@@ -10,6 +10,7 @@ from itertools import pairwise
 from .. import scratch
 from ..errors import InputError
 from .dncnn import DnCNN
+from .drunet import DRUNet
 from .ffdnet import FFDNet
 from .strided import Strided
 from .unet import UNet
@@ -17,7 +18,7 @@ from .unet import UNet
 Layers = dict[str, scratch.Module]
 
 
-def expressible(settings: UNet | DnCNN | FFDNet | Strided) -> None:
+def expressible(settings: UNet | DnCNN | FFDNet | DRUNet | Strided) -> None:
     """Raise InputError where a network has parts that scratch has not."""
     lacking = [
         f"network.{name}={value}"
@@ -29,8 +30,8 @@ def expressible(settings: UNet | DnCNN | FFDNet | Strided) -> None:
         )
         if value != can
     ]
-    if isinstance(settings, FFDNet):
-        lacking = ["network=ffdnet"]
+    if isinstance(settings, FFDNet | DRUNet):
+        lacking = [f"network={settings.kind}"]
     if lacking:
         raise InputError(
             f"engine=scratch has no layer for {lacking[0]}. It knows strided, dncnn and unet with"
@@ -38,7 +39,7 @@ def expressible(settings: UNet | DnCNN | FFDNet | Strided) -> None:
         )
 
 
-def by_hand(settings: UNet | DnCNN | FFDNet | Strided, planes: int) -> scratch.Named:
+def by_hand(settings: UNet | DnCNN | FFDNet | DRUNet | Strided, planes: int) -> scratch.Named:
     """The network for pictures of `planes` colour planes; raises InputError as `expressible`."""
     expressible(settings)
     layers: Layers = {}

@@ -78,7 +78,7 @@ class FFDNetModule(nn.Module):
 def constant_level(noisy: Batch, sigma: float) -> Float[Tensor, "B 1 h w"]:
     """The same level at each cell, the half ones at odd edges too."""
     count, _, height, width = noisy.shape
-    return noisy.new_full((count, 1, -(-height // 2), -(-width // 2)), sigma)
+    return noisy.new_full((count, 1, (height + 1) // 2, (width + 1) // 2), sigma)
 
 
 def noise_level(noisy: Batch) -> Float[Tensor, "B 1 h w"]:
@@ -98,5 +98,5 @@ def noise_level(noisy: Batch) -> Float[Tensor, "B 1 h w"]:
 def window_sum(cells: Float[Tensor, "B 1 h w"]) -> Float[Tensor, "B 1 h w"]:
     """Over `WINDOW` cells to each side, nothing beyond the edge."""
     side = 2 * WINDOW + 1
-    rows = F.avg_pool2d(cells, (side, 1), 1, (WINDOW, 0), divisor_override=1)
-    return F.avg_pool2d(rows, (1, side), 1, (0, WINDOW), divisor_override=1)
+    rows = F.avg_pool2d(cells, (side, 1), 1, (WINDOW, 0))
+    return side**2 * F.avg_pool2d(rows, (1, side), 1, (0, WINDOW))

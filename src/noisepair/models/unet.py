@@ -249,8 +249,11 @@ def plainly(network: nn.Module) -> None:
 def pad(picture: Batch, multiple: int) -> Float[Tensor, "B C Y X"]:
     """Repeat the last row and column until both sides are multiples of `multiple`."""
     height, width = picture.shape[2:]
-    more = (0, -width % multiple, 0, -height % multiple)
-    return F.pad(picture, more, mode="replicate") if any(more) else picture
+    rows, columns = ((side + multiple - 1) // multiple * multiple for side in (height, width))
+    exporting = torch.compiler.is_exporting()  # what is compared then holds for all sizes
+    if not exporting and (rows, columns) == (height, width):
+        return picture
+    return F.pad(picture, (0, columns - width, 0, rows - height), mode="replicate")
 
 
 def peak_bytes(settings: UNet) -> int:

@@ -19,12 +19,13 @@ from ._grain import Gaussian, Poisson, PoissonGaussian, Rician, Speckle
 from ._model import as_text
 from ._outliers import Bernoulli, Impulse, SaltPepper
 from ._point import PointSampling
-from ._sequence import Sequence, Single, from_text
+from ._sequence import Either, Sequence, Single, from_text
 from ._text import Text
 
 __all__ = [
     "NOISES",
     "Bernoulli",
+    "Either",
     "Gaussian",
     "Impulse",
     "Noise",
@@ -41,7 +42,7 @@ __all__ = [
     "generator",
 ]
 
-Noise = Single | Sequence
+Noise = Single | Sequence | Either
 NOISES: dict[str, type[Noise]] = {model.kind: model for model in get_args(Noise)}
 
 

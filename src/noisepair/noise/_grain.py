@@ -8,9 +8,10 @@ from pydantic import Field, ValidationError, WrapValidator
 from pydantic.dataclasses import dataclass
 from torch import Generator, Tensor
 
-from ._model import STRICT, Model, Sigma, normal, uniform
+from ._model import STRICT, Model, Sigma, between, normal, uniform
 
 Lowest = Annotated[float, Field(ge=0, le=1)]
+Gain = Annotated[float, Field(ge=1e-6, le=1)]
 
 
 def one_or_range(given: Any, handler: Any) -> float | tuple[float, float]:
@@ -21,6 +22,14 @@ def one_or_range(given: Any, handler: Any) -> float | tuple[float, float]:
     if isinstance(found, tuple) and found[0] > found[1]:
         raise ValueError("should be above 0 and at most 1, or two such numbers, the lowest first")
     return found
+
+
+def levels(value: float | tuple[float, float], like: Tensor, rng: Generator) -> float | Tensor:
+    """The value or, of a range, one for each picture (…, 1, 1, 1)."""
+    if isinstance(value, float):
+        return value
+    low, high = value
+    return low + (high - low) * uniform((*like.shape[:-3], 1, 1, 1), like, rng)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -36,11 +45,10 @@ class Gaussian(Model):
     signed: ClassVar[bool] = True
 
     def __call__(self, clean: Tensor, rng: Generator) -> Tensor:
-        if isinstance(self.sigma, float):
-            return clean + self.sigma * normal(clean, rng)
-        low, high = self.sigma
-        sigma = low + (high - low) * uniform((*clean.shape[:-3], 1, 1, 1), clean, rng)
-        return clean + sigma * normal(clean, rng)
+        return clean + levels(self.sigma, clean, rng) * normal(clean, rng)
+
+    def settled(self, rng: Generator) -> "Gaussian":
+        return self if isinstance(self.sigma, float) else Gaussian(between(*self.sigma, rng))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -69,17 +77,25 @@ class PoissonGaussian(Model):
     Of variance gain · x + read². Zero-mean. Clipped it is not, neither at black nor at white.
     """
 
-    gain: Annotated[float, Field(ge=1e-6, le=1)] = 1 / 30
-    """value of one photon in picture units, 0 to 1"""
-    read: Sigma = 0.02
-    """standard deviation of the read noise in picture units, 0 to 1: write 5/255"""
+    gain: Annotated[Gain | tuple[Gain, Gain], WrapValidator(one_or_range)] = 1 / 30
+    """value of one photon in picture units, 0 to 1; two: between them, per picture"""
+    read: Annotated[Sigma | tuple[Lowest, Sigma], WrapValidator(one_or_range)] = 0.02
+    """deviation of the read noise in picture units, 0 to 1: write 5/255; two: between them"""
     kind: Literal["poisson_gaussian"] = "poisson_gaussian"
     signed: ClassVar[bool] = True
     straight_from: ClassVar[float] = 0.0
 
     def __call__(self, clean: Tensor, rng: Generator) -> Tensor:
-        photons = torch.poisson(clean.clamp(min=0) / self.gain, generator=rng)
-        return self.gain * photons + self.read * normal(clean, rng)
+        gain = levels(self.gain, clean, rng)
+        photons = torch.poisson(clean.clamp(min=0) / gain, generator=rng)
+        return gain * photons + levels(self.read, clean, rng) * normal(clean, rng)
+
+    def settled(self, rng: Generator) -> "PoissonGaussian":
+        gain, read = (
+            value if isinstance(value, float) else between(*value, rng)
+            for value in (self.gain, self.read)
+        )
+        return PoissonGaussian(gain, read)
 
     def mean(self, clean: Tensor) -> Tensor:
         return clean.clamp(min=0)

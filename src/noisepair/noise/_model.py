@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import ConfigDict, Field
@@ -30,6 +30,10 @@ class Model:
     def shrinks(self) -> int:
         """Pixels on a side of the picture that become one."""
         return 1
+
+    def settled(self, rng: Generator) -> Any:
+        """The same with every range drawn: what all shots of one picture have in common."""
+        return self
 
     def clean(self, picture: Tensor) -> Tensor:
         """The clean picture that the noisy one is a version of."""
@@ -66,6 +70,12 @@ def normal(like: Tensor, rng: Generator) -> Tensor:
 def uniform(shape: Sequence[int], like: Tensor, rng: Generator) -> Tensor:
     """U[0, 1), of the type and device of `like`."""
     return torch.rand(shape, generator=rng, dtype=like.dtype, device=like.device)
+
+
+def between(low: float, high: float, rng: Generator) -> float:
+    """One number of a range, none below 1e-6."""
+    share = torch.rand((), generator=rng, dtype=torch.float64, device=rng.device)
+    return max(1e-6, low + (high - low) * float(share))
 
 
 def per_pixel(like: Tensor, rng: Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""One noise after another, and the text that a noise is written as.
+"""One noise after another, or one of several, and the text that a noise is written as.
 
 `gaussian sigma=10/255` is a kind and its settings; a range is `sigma=0:50/255`.
 """
@@ -9,12 +9,13 @@ import math
 import re
 from typing import Annotated, Any, Literal, get_args
 
+import torch
 from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from torch import Generator, Tensor
 
 from ._grain import Gaussian, Poisson, PoissonGaussian, Rician, Speckle
-from ._model import STRICT, as_text
+from ._model import STRICT, Model, as_text
 from ._outliers import Bernoulli, Impulse, SaltPepper
 from ._point import PointSampling
 from ._text import Text
@@ -122,6 +123,10 @@ class Sequence:
         """The loss that the worst step needs."""
         return max((step.loss for step in self.steps), key=LOSSES.index)
 
+    def settled(self, rng: Generator) -> "Sequence":
+        """The same with every range of every step drawn."""
+        return Sequence(tuple(step.settled(rng) for step in self.steps))
+
     @property
     def shrinks(self) -> int:
         """Pixels on a side of the picture that become one."""
@@ -137,3 +142,47 @@ class Sequence:
         for step in self.steps:
             mean = None if mean is None else step.mean(mean)
         return mean
+
+
+@dataclass(frozen=True, config=STRICT)
+class Either(Model):
+    """One of several noises, drawn for each picture; each as likely as the others.
+
+    Zero-mean if all of them are. None of them may change the size of a picture.
+    """
+
+    noises: Annotated[tuple[Step, ...], Field(min_length=2)] = (
+        Gaussian((0, 55 / 255)),
+        PoissonGaussian((1e-4, 0.03), (0, 25 / 255)),
+    )
+    """noises, each as text: gaussian sigma=0:55/255, poisson_gaussian gain=0.001:0.03; one that
+    is named twice is twice as likely"""
+    kind: Literal["either"] = "either"
+
+    def __post_init__(self) -> None:
+        if any(noise.shrinks > 1 for noise in self.noises):
+            raise ValueError("noise.noises holds one that changes the size. Leave point out.")
+
+    def __call__(self, clean: Tensor, rng: Generator) -> Tensor:
+        pictures = clean.reshape(-1, *clean.shape[-3:])
+        noisy = [self.settled(rng)(picture, rng) for picture in pictures]
+        return torch.stack(noisy).reshape(clean.shape)
+
+    def settled(self, rng: Generator) -> Single:
+        """One of the noises, its ranges drawn."""
+        which = torch.randint(len(self.noises), (), generator=rng, device=rng.device)
+        return self.noises[int(which)].settled(rng)
+
+    @property
+    def zero_mean(self) -> bool:  # type: ignore[override]
+        """Whether E[y | x] = x."""
+        return all(noise.zero_mean for noise in self.noises)
+
+    @property
+    def loss(self) -> str:  # type: ignore[override]
+        """The loss that the worst of them needs."""
+        return max((noise.loss for noise in self.noises), key=LOSSES.index)
+
+    def mean(self, clean: Tensor) -> Tensor | None:
+        """E[y | x], where all of them have the same."""
+        return clean if self.zero_mean else None

@@ -16,6 +16,7 @@ from ._check import checked
 from ._noise import made_shots, read_clean, spoil, unspoilt
 from ._paths import from_paths
 from ._scene import Given, Scene, Shot, Source, fingerprints, split, unseen
+from ._single import one_shot_each, refuse_two
 
 __all__ = [
     "Given",
@@ -43,17 +44,21 @@ def open_source(  # noqa: PLR0913  every way to say what is there; all but the d
     seed: int = 0,
     shots: int = 2,
     keep_clean: bool = False,
+    single: bool = False,
 ) -> Source:
     """Find and read all shots; say how they were understood; refuse what cannot teach anything.
 
     `frames`: neighbours in a sequence show the same scene. `pattern`: how file names pair, as in
     `{scene}_{shot}.png`. `noise`: the pictures are clean, make noisy `shots` of each, drawn once
     from `seed` (with `fresh_noise`, hand on the clean pictures: noise is drawn at each step), and
-    with `keep_clean` keep the clean picture beside them.
+    with `keep_clean` keep the clean picture beside them. `single`: every picture is one shot of a
+    scene of its own, and pairs are to be found within it; of clean pictures one shot is made.
 
     Raises InputError, naming files, for: nothing there, sizes, types or counts that differ within a
     scene, one shot alone, identical shots, constant pictures, NaN or infinity, too little memory.
     """
+    if single:
+        refuse_two(source2, frames=frames, pattern=pattern)
     if noise is not None:
         if source2 is not None or frames or pattern:
             raise InputError(
@@ -63,8 +68,11 @@ def open_source(  # noqa: PLR0913  every way to say what is there; all but the d
         clean = read_clean(source)
         if fresh_noise:
             return unspoilt(clean, noise)
+        shots = 1 if single else shots
         return spoil(clean, noise, seed=seed, shots=shots, keep=keep_clean)
-    if isinstance(source, str | Path):
+    if single:
+        found = one_shot_each(source)
+    elif isinstance(source, str | Path):
         found = from_paths(Path(source), as_path(source2), frames=frames, pattern=pattern)
     elif isinstance(source2, str | Path):
         raise InputError("SOURCE is an array and SOURCE2 a path. Give two arrays, or two paths.")

@@ -9,7 +9,7 @@ import torch
 
 from .. import images
 from ..errors import InputError
-from ..noise import Noise, Sequence, generator
+from ..noise import Either, Noise, Sequence, generator
 from ._arrays import holding, with_planes
 from ._check import checked
 from ._read import read_all, storable
@@ -43,8 +43,8 @@ def spoil(source: Source, noise: Noise, *, seed: int, shots: int = 2, keep: bool
         made = made_shots(scene.shots[0], noise, seed, n, shots)
         clean = as_clean(scene.shots[0], noise) if keep else None
         scenes.append(replace(scene, shots=made, labels=scene.labels * shots, clean=clean))
-    number = {2: "two"}.get(shots, str(shots))
-    understood = f"clean pictures, {told(noise)} drawn once for {number} shots"
+    number = {1: "one shot", 2: "two shots"}.get(shots, f"{shots} shots")
+    understood = f"clean pictures, {told(noise)} drawn once for {number}"
     return replace(source, scenes=tuple(scenes), understood=understood)
 
 
@@ -69,6 +69,8 @@ def told(noise: Noise) -> str:
     """The noise in words: its kind and settings, step by step."""
     if isinstance(noise, Sequence):
         return ", then ".join(told(step) for step in noise.steps)
+    if isinstance(noise, Either):
+        return " or ".join(told(one) for one in noise.noises)
     settings = {name: value for name, value in vars(noise).items() if name != "kind"}
     return f"{noise.kind} noise ({', '.join(f'{k} {in_words(v)}' for k, v in settings.items())})"
 
@@ -81,7 +83,10 @@ def in_words(value: int | float | tuple[float, ...]) -> str:
 def made_shots(
     clean: Shot, noise: Noise, seed: int, number: int, count: int = 2
 ) -> tuple[Shot, ...]:
-    """Noise that depends on the seed and the picture's place alone; values in picture units."""
+    """Shots with noise that depends on the seed and the picture's place alone, in picture units.
+
+    What a noise draws for each picture, all its shots have in common, as those of one camera do.
+    """
     height, width = clean.shape[-3:-1]
     if min(height, width) < noise.shrinks:
         raise InputError(
@@ -91,7 +96,8 @@ def made_shots(
         )
     rng = generator(seed, 3, number)
     unit = torch.from_numpy(images.to_unit(clean))
-    return tuple(noise(unit, rng).numpy() for _ in range(count))
+    settled = noise.settled(rng)
+    return tuple(settled(unit, rng).numpy() for _ in range(count))
 
 
 def as_clean(clean: Shot, noise: Noise) -> Shot:

@@ -54,7 +54,8 @@ class Source:
         colour = {1: "grey", 3: "RGB"}.get(planes, f"{planes} planes")
         each = " to ".join(str(count) for count in dict.fromkeys((shots[0], shots[-1])))
         noun = "scene" if len(self.scenes) == 1 else "scenes"
-        return f"{len(self.scenes)} {noun}, {each} shots each, {size}, {colour}, {self.kind}"
+        each = "one shot" if each == "1" else f"{each} shots"
+        return f"{len(self.scenes)} {noun}, {each} each, {size}, {colour}, {self.kind}"
 
     def examples(self) -> str:
         joined = [

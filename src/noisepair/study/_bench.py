@@ -90,18 +90,21 @@ class Bench:
         """The training shots that a recipe sees; opened once for all recipes that see the same."""
         return self.open(*self.how(recipe))
 
-    def how(self, recipe: Recipe) -> tuple[Any, int, bool, bool, int]:
+    def how(self, recipe: Recipe) -> tuple[Any, int, bool, bool, bool, int]:
+        single = recipe.pairs != "shots"
         if recipe.noise is None:
-            return None, 2, False, False, 0
+            return None, 2, False, False, single, 0
         clean = recipe.target == "clean"
-        return recipe.noise, recipe.shots, clean, recipe.fresh_noise, recipe.seed
+        return recipe.noise, recipe.shots, clean, recipe.fresh_noise, single, recipe.seed
 
-    def read_train(self, noise: Any, shots: int, clean: bool, fresh: bool, seed: int) -> Source:
+    def read_train(
+        self, noise: Any, shots: int, clean: bool, fresh: bool, single: bool, seed: int
+    ) -> Source:
         second = self.data.train2
         return open_source(
             self.path(self.data.train), None if second is None else self.path(second),
             frames=self.data.frames, pattern=self.data.pattern, noise=noise, shots=shots,
-            keep_clean=clean, fresh_noise=fresh, seed=seed,
+            keep_clean=clean, fresh_noise=fresh, seed=seed, single=single,
         )  # fmt: skip
 
     def tests(self, recipe: Recipe) -> dict[str, Test]:

@@ -1,7 +1,8 @@
-"""What stands in for the clean target: batches of crops, two shots of the same place.
+"""Batches of crops, two shots of the same place or one, at the speed of a gather.
 
 The target is another shot (Noise2Noise), the mean of all the other shots, or, where clean pictures
-were spoilt, the clean picture itself: for comparison.
+were spoilt, the clean picture itself: for comparison. Where a scene has one shot alone, what stands
+for a target is made of it: neighbor2neighbor.py, noise2void.py, zero_shot.py, recorrupted.py.
 
 All shots lie in memory as one table of pixels, a row a pixel, in the type that they came in. A
 crop is then arithmetic on row numbers,
@@ -16,8 +17,7 @@ A batch depends on the seed and on its number alone, so a resumed run sees what 
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,24 +26,43 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import images
-from .errors import InputError
-from .models import Scale
-from .noise import generator
-from .recipe import Recipe
-from .shapes import Batch
-from .sources import Scene, made_shots
+from .. import images
+from ..errors import InputError
+from ..models import Scale
+from ..noise import generator
+from ..noise.estimate import Level, estimate
+from ..recipe import Recipe
+from ..shapes import Batch
+from ..sources import Scene
+from .neighbor2neighbor import Neighbors
+from .noise2void import CELL, Hidden
+from .pair import Pair
+from .recorrupted import deviation, recorrupted
+from .two_shots import TwoShots
+from .zero_shot import Diagonals
 
 CROP = 64  # side of a training square where the recipe leaves it open
 PIXELS = 16_384  # a step where the recipe leaves the batch open
 GRID = 32  # and a multiple of this where possible, so that no level of a U-Net has to pad
 
-Pair = tuple[Batch, Batch]
+WITHIN: Mapping[str, Callable[[Batch, torch.Generator], Pair]] = {  # by the recipe line `pairs`
+    "neighbor2neighbor": Neighbors.of,
+    "noise2void": Hidden.of,
+    "zero-shot": Diagonals.of,
+}
 
 
-def crop_for(scenes: Sequence[Scene], asked: int | None) -> int:
-    """Side of the training squares: as asked, or the most up to 64 that every picture allows."""
+def crop_for(scenes: Sequence[Scene], asked: int | None, *, within: bool = False) -> int:
+    """Side of the training squares: as asked, or the most up to 64 that every picture allows.
+
+    `within`: pairs are found within a crop, which must then have room for them.
+    """
     smallest = min(min(scene.shots[0].shape[1:3]) for scene in scenes)
+    if within and min(asked or smallest, smallest) < CELL:
+        raise InputError(
+            f"Pairs within one picture need crops of {CELL} pixels a side or more, and there are"
+            f" {min(asked or smallest, smallest)}. Give larger pictures, or a larger crop."
+        )
     if asked is not None and asked > smallest:
         name = next(s.name for s in scenes if min(s.shots[0].shape[1:3]) == smallest)
         raise InputError(
@@ -85,10 +104,17 @@ class Pairs:
         tiles = np.ceil(self.heights / self.crop) * np.ceil(self.widths / self.crop) * self.pages
         self.tickets = np.repeat(np.arange(len(scenes)), tiles.astype(int))
         self.epoch, self.order = -1, self.tickets
+        self.levels: list[Level] = []  # of the noise of each scene, where the pairing must know it
+        if recipe.pairs == "recorrupted":
+            self.levels = [estimate(images.to_unit(scene.shots[0][0])) for scene in scenes]
 
     def __len__(self) -> int:
         """Crops an epoch: as many as tile every picture once."""
         return len(self.tickets)
+
+    def lines(self) -> list[str]:
+        """What was found out about the noise, as a person would check it."""
+        return [f"Taken for its {level.sentence()}" for level in self.levels[:1]]
 
     def kept(self, scene: Scene) -> tuple[np.ndarray, ...]:
         """The shots of a scene; behind them its clean picture, where that is the target."""
@@ -98,7 +124,28 @@ class Pairs:
         return (*scene.shots, scene.clean)
 
     def batch(self, step: int) -> Pair:
-        """The pairs of step `step`, both (B, C, crop, crop), float32 as the network sees them."""
+        """The pairs of step `step`, (B, C, crop, crop), float32 as the network sees them."""
+        return self.two_shots(step) if self.recipe.pairs == "shots" else self.within(step)
+
+    def within(self, step: int) -> Pair:
+        """Crops of one shot, and the pairs that are made of them."""
+        rng = np.random.default_rng([self.recipe.seed, 1, step])
+        scene = self.draw_scenes(step)
+        one, _ = self.draw_shots(scene, rng)
+        noisy = self.values.seen(self.gather(one, self.draw_rows(scene, rng)))
+        draw = generator(self.recipe.seed, 8, step, device=self.device)
+        if self.levels:
+            return recorrupted(noisy, self.deviations(noisy, scene), draw)
+        return WITHIN[self.recipe.pairs](noisy, draw)
+
+    def deviations(self, noisy: Batch, scene: np.ndarray) -> Batch:
+        """The noise's standard deviation at each pixel, as the network sees it."""
+        unit = self.values.scale.back(noisy)
+        found = [deviation(unit[n : n + 1], self.levels[one]) for n, one in enumerate(scene)]
+        return torch.cat(found) / self.values.scale.scale
+
+    def two_shots(self, step: int) -> TwoShots:
+        """Two shots of the same place."""
         rng = np.random.default_rng([self.recipe.seed, 1, step])
         scene = self.draw_scenes(step)
         one, two = self.draw_shots(scene, rng)
@@ -107,8 +154,10 @@ class Pairs:
         if self.recipe.fresh_noise:
             return self.vary(self.spoil(noisy, step), step)
         if self.recipe.target == "others":
-            return self.vary((self.values.seen(noisy), self.others(scene, one, rows)), step)
-        return self.vary((self.values.seen(noisy), self.values.seen(self.gather(two, rows))), step)
+            target = self.others(scene, one, rows)
+        else:
+            target = self.values.seen(self.gather(two, rows))
+        return self.vary(TwoShots(self.values.seen(noisy), target), step)
 
     def batches(self, first: int) -> Iterator[Pair]:
         """All batches from number `first` on, without end."""
@@ -198,7 +247,7 @@ class Pairs:
         pixels = self.table.index_select(0, at.flatten())
         return pixels.unflatten(0, at.shape).permute(0, 3, 1, 2)
 
-    def spoil(self, clean: Tensor, step: int) -> Pair:
+    def spoil(self, clean: Tensor, step: int) -> TwoShots:
         """Two new draws of noise, or one and the clean picture."""
         noise = self.recipe.noise
         assert noise is not None, "fresh noise needs a noise; the recipe says so"
@@ -210,9 +259,9 @@ class Pairs:
         first, second = (
             into(shot).permute(0, 3, 1, 2).contiguous(memory_format=order) for shot in (one, two)
         )
-        return first, second
+        return TwoShots(first, second)
 
-    def vary(self, pair: Pair, step: int) -> Pair:
+    def vary(self, pair: TwoShots, step: int) -> TwoShots:
         """Single pixels exchanged, one of the two blurred, noise added to both: as asked."""
         recipe, (one, two) = self.recipe, pair
         if not ("pixels" in recipe.augment or recipe.blur or recipe.extra_noise):
@@ -231,7 +280,7 @@ class Pairs:
             sigma = recipe.extra_noise / self.values.scale.scale
             one, two = (shot + sigma * self.normal(shot, rng) for shot in (one, two))
         order = torch.channels_last
-        return one.contiguous(memory_format=order), two.contiguous(memory_format=order)
+        return TwoShots(*(shot.contiguous(memory_format=order) for shot in (one, two)))
 
     def normal(self, like: Tensor, rng: torch.Generator) -> Tensor:
         return torch.randn(like.shape, generator=rng, device=self.device)
@@ -271,55 +320,3 @@ class Values:
 
     def seen(self, raw: Tensor) -> Tensor:
         return self.scale.into(self.unit(raw))
-
-
-# — held out —
-
-HELD_OUT_SIDE = 256  # pixels of a held-out picture's middle that are looked at, a side
-HELD_OUT_PIXELS = 250_000  # altogether, each shot: their cost is that of a few training steps
-
-
-def held_out(
-    scenes: Sequence[Scene], recipe: Recipe, scale: Scale, device: torch.device
-) -> list[Pair]:
-    """Fixed pairs of held-out scenes, in batches of equal size, as the network sees them.
-
-    The middle of every two shots of each scene, no shot twice; of many pairs evenly spaced ones.
-    """
-    groups: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-    middles = [
-        middle(scene, recipe, n, first)
-        for n, scene in enumerate(scenes)
-        for first in range(0, max(1, len(scene.shots) - 1), 2)
-    ]
-    pixels = sum(one.shape[0] * one.shape[1] for one, _ in middles)
-    for one, two in middles[:: max(1, math.ceil(pixels / HELD_OUT_PIXELS))]:
-        groups[one.shape[:2]].append((one, two))
-    pairs = []
-    for (height, width), group in groups.items():
-        count = max(1, HELD_OUT_SIDE**2 // (height * width))
-        for n in range(0, len(group), count):
-            one, two = (np.stack(side) for side in zip(*group[n : n + count], strict=True))
-            pairs.append((as_batch(one, scale, device), as_batch(two, scale, device)))
-    return pairs
-
-
-def as_batch(pictures: np.ndarray, scale: Scale, device: torch.device) -> Batch:
-    """(B, H, W, C) of any kept type as the network sees it, (B, C, H, W)."""
-    values = Values(pictures.dtype, scale)
-    raw = torch.from_numpy(values.bits(pictures)).to(device)
-    return values.seen(raw.permute(0, 3, 1, 2))
-
-
-def middle(
-    scene: Scene, recipe: Recipe, number: int, first: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """The middle square of two shots from `first` on; with fresh noise, of two drawn once."""
-    shots = [shot[len(shot) // 2] for shot in scene.shots[first : first + 2]]
-    height, width, _ = shots[0].shape
-    top, left = max(0, height - HELD_OUT_SIDE) // 2, max(0, width - HELD_OUT_SIDE) // 2
-    window = np.s_[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
-    if recipe.fresh_noise and recipe.noise is not None:
-        one, two = made_shots(shots[0][window][None], recipe.noise, recipe.seed, number)
-        return one[0], two[0]
-    return shots[0][window], shots[1][window]

@@ -1,0 +1,265 @@
+"""No more is taken off a picture than the noise that was measured in it, whatever it brings."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter, zoom
+from skimage import data
+
+import noisepair
+from noisepair import images
+from noisepair.blind import GRAIN, MOST, Blind, brought_within, enlarge_and_subtract, finest, halved
+from noisepair.denoise import Denoiser
+from noisepair.errors import InputError
+from noisepair.models import Scale
+
+
+@pytest.fixture(scope="module")
+def colour():
+    return Denoiser.load("colour")
+
+
+@pytest.fixture(scope="module")
+def grey():
+    return Denoiser.load("grey")
+
+
+def photograph():
+    return data.astronaut()[None, 100:260, 140:300]
+
+
+def db(one, two):
+    error = images.to_unit(one).astype(float) - images.to_unit(two)
+    return float(-10 * np.log10(np.square(error).mean()))
+
+
+def spoilt(clean, sigma, seed=0):
+    noise = np.random.default_rng(seed).standard_normal(clean.shape)
+    return (clean / 255 + sigma / 255 * noise).astype(np.float32)
+
+
+# — it works —
+
+
+@pytest.mark.parametrize(("sigma", "least"), [(10, 3.0), (25, 6.5), (50, 9.0)])
+def test_noise_goes_from_a_photograph(colour, sigma, least):
+    clean = photograph()
+    noisy = spoilt(clean, sigma)
+    done, found = Blind(colour).pages(noisy)
+    assert db(done, images.to_unit(clean)) > db(noisy, images.to_unit(clean)) + least
+    assert found.level.sigma * 255 == pytest.approx(sigma, rel=0.2)
+    assert (found.size, found.share) == ("full", pytest.approx(1, abs=0.05))
+    assert "sigma" in found.sentence()
+    assert found.advice is None
+
+
+def test_a_clean_photograph_comes_back_as_it_was(colour, grey):
+    clean = photograph()
+    done, _ = Blind(colour).pages(clean)
+    assert db(done, clean) > 42
+    done, _ = Blind(grey).pages(clean[..., :1])
+    assert db(done, clean[..., :1]) > 42
+
+
+def test_8_bits_stay_8_bits_and_16_stay_16(colour):
+    clean = photograph()
+    noisy = np.clip(spoilt(clean, 25), 0, 1)
+    for kind, full in ((np.uint8, 255), (np.uint16, 65535)):
+        stored = np.rint(noisy * full).astype(kind)
+        done, _ = Blind(colour).pages(stored)
+        assert done.dtype == kind
+        assert db(done, images.to_unit(clean)) > db(stored, images.to_unit(clean)) + 6
+
+
+# — no more than was measured —
+
+
+def test_no_more_is_taken_off_than_the_level_that_was_given(colour):
+    noisy = spoilt(photograph(), 25)
+    for sigma in (0.0, 5 / 255, 15 / 255):
+        done, found = Blind(colour, sigma=sigma).pages(noisy)
+        assert float(np.sqrt(np.square(noisy - done).mean())) == pytest.approx(sigma, rel=0.05)
+        assert found.level.sigma == sigma
+    freely = colour.pages(noisy)
+    assert float(np.sqrt(np.square(noisy - freely).mean())) > 20 / 255, "the network took all"
+
+
+def test_strength_is_the_share_that_goes(colour):
+    noisy = spoilt(photograph(), 25)
+    all_of_it, _ = Blind(colour).pages(noisy)
+    half, found = Blind(colour, strength=0.5).pages(noisy)
+    np.testing.assert_allclose(half, (noisy + all_of_it) / 2, atol=1e-3)
+    assert found.share == pytest.approx(0.5, abs=0.01)
+    none, _ = Blind(colour, strength=0.0).pages(noisy)
+    assert np.array_equal(none, noisy)
+
+
+# — noise that neighbours share —
+
+
+def test_noise_of_coarse_grain_is_found_at_half_the_size_and_told(colour):
+    clean = photograph()
+    grain = gaussian_filter(spoilt(np.zeros_like(clean), 60), (0, 0.7, 0.7, 0))
+    noisy = np.clip(np.rint(clean + 255 * grain), 0, 255).astype(np.uint8)
+    done, found = Blind(colour).pages(noisy)
+    assert found.size == "half"
+    assert "correlated" in found.sentence()
+    assert "at half the size" in str(found.advice)
+    assert db(done, clean) > db(noisy, clean) + 1
+    assert db(colour.pages(noisy), clean) < db(done, clean), "as it is, it would pass for texture"
+
+
+def test_an_enlarged_picture_is_not_harmed(colour):
+    clean = photograph()
+    large = np.clip(zoom(clean, (1, 2, 2, 1), order=1), 0, 255)
+    small = np.clip(np.rint(255 * spoilt(clean, 10)), 0, 255).astype(np.uint8)
+    noisy = np.clip(zoom(small, (1, 2, 2, 1), order=1), 0, 255)
+    done, found = Blind(colour).pages(noisy)
+    assert not found.level.white
+    assert db(done, large) > db(noisy, large)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (1, 4), (600, 5)])
+def test_halves_made_large_again_keep_what_is_smooth(size):
+    height, width = size
+    y, x = np.mgrid[:height, :width]
+    page = (0.1 + 0.3 * y / 600 + 0.2 * x / 9).astype(np.float32)[..., None]
+    small = halved(page)
+    assert small.shape == (-(-height // 2), -(-width // 2), 1)
+    assert small[0, 0, 0] == pytest.approx(float(page[:2, :2].mean()))
+    out = np.empty_like(page)
+    enlarge_and_subtract(page, small, out)
+    at_once = torch.nn.functional.interpolate(
+        torch.from_numpy(small).permute(2, 0, 1)[None], scale_factor=2, mode="bilinear"
+    )[0].permute(1, 2, 0)[:height, :width]
+    np.testing.assert_allclose(out, page - at_once.numpy(), atol=1e-6)
+    inner = out[1:-2, 1:-2]
+    assert not inner.size or np.abs(inner).max() < 1e-6, "a slope is kept"
+
+
+def test_the_finest_grain_is_that_of_white_noise_and_does_not_see_a_slope():
+    rng = np.random.default_rng(0)
+    white = 0.05 * rng.standard_normal((1, 400, 400, 1)).astype(np.float32)
+    slope = np.linspace(0, 1, 400, dtype=np.float32)[:, None, None]
+    assert finest(white + slope) == pytest.approx(0.05, rel=0.02)
+    assert finest(gaussian_filter(white, (0, 2, 2, 0))) < 0.001
+    assert GRAIN < 0.01
+
+
+# — ranges —
+
+
+def test_a_picture_brighter_than_1_is_denoised_in_its_range(colour):
+    clean = images.to_unit(photograph())
+    bright = 40 * clean
+    noisy = bright + 40 * (spoilt(photograph(), 20) - clean)
+    done, _ = Blind(colour).pages(noisy)
+    assert done.max() > 35
+    gain = np.square(noisy - bright).mean() / np.square(done - bright).mean()
+    assert 10 * np.log10(gain) > 5
+    sun = noisy.copy()
+    sun[0, 40:43, 40:43] = 3000.0
+    done, _ = Blind(colour).pages(sun)
+    assert done[0, 41, 41].min() > 2000, "kept, not clipped"
+    assert (
+        10
+        * np.log10(np.square(sun - bright)[:, 90:].mean() / np.square(done - bright)[:, 90:].mean())
+        > 5
+    )
+
+
+def test_what_the_weights_see_is_within_what_they_know():
+    rng = np.random.default_rng(0)
+    page = rng.random((1, 50, 50, 3)).astype(np.float32)
+    assert brought_within(page, 0.1) is None
+    assert brought_within((255 * page).astype(np.uint8), 0.1) is None
+    strong = brought_within(page, 0.5)
+    assert strong is not None
+    assert 0.5 / strong.scale == pytest.approx(MOST)
+    assert strong.into(torch.tensor(0.5)).item() == pytest.approx(0.5)
+    large = brought_within(10 * page, 0.0)
+    assert large == Scale(0.0, large.scale)
+    assert large.scale == pytest.approx(10, rel=0.01)
+    below = brought_within(page - 2, 0.0)
+    assert float(below.into(torch.tensor(-2.0))) == pytest.approx(0, abs=0.01)
+
+
+def test_noise_beyond_what_the_weights_know_goes_too(colour):
+    clean = photograph()
+    noisy = spoilt(clean, 120)
+    done, _ = Blind(colour).pages(noisy)
+    assert db(done, images.to_unit(clean)) > 19 > db(noisy, images.to_unit(clean))
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_picture_of_one_value_comes_back_untouched(grey, value):
+    page = np.full((2, 40, 30, 1), value, np.uint8)
+    done, found = Blind(grey).pages(page)
+    assert np.array_equal(done, page)
+    assert found.level.sigma == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (17, 33)])
+def test_pictures_of_any_size_come_back(grey, size):
+    page = np.random.default_rng(0).integers(0, 256, (1, *size, 1), dtype=np.uint8)
+    done, _ = Blind(grey).pages(page)
+    assert done.shape == page.shape
+
+
+def test_pages_of_a_stack_are_treated_alike(grey):
+    clean = photograph()[..., :1]
+    stack = np.concatenate([spoilt(clean, 25, seed) for seed in range(10)])
+    done, found = Blind(grey).pages(stack)
+    assert found.level.sigma * 255 == pytest.approx(25, rel=0.15)
+    gains = [
+        db(one, clean[0] / 255.0) - db(two, clean[0] / 255.0)
+        for one, two in zip(done, stack, strict=True)
+    ]
+    assert min(gains) > 5
+
+
+# — in one line —
+
+
+def test_one_line_denoises_grey_and_colour_arrays_and_tensors():
+    clean = photograph()[0]
+    noisy = spoilt(clean, 25)
+    done = noisepair.denoise(noisy, channel_axis=-1)
+    assert db(done, images.to_unit(clean)) > db(noisy, images.to_unit(clean)) + 6
+    first = noisepair.denoise(torch.from_numpy(noisy).permute(2, 0, 1), channel_axis=0)
+    np.testing.assert_allclose(first.permute(1, 2, 0).numpy(), done, atol=1e-5)
+    grey = noisepair.denoise(noisy[..., 0])
+    assert grey.shape == clean.shape[:2]
+    assert (
+        db(grey, images.to_unit(clean[..., 0]))
+        > db(noisy[..., 0], images.to_unit(clean[..., 0])) + 4
+    )
+    untouched = noisepair.denoise(noisy, channel_axis=-1, strength=0.0)
+    assert np.array_equal(untouched, noisy)
+
+
+def test_one_line_says_what_it_cannot_denoise():
+    with pytest.raises(InputError, match="Give channel_axis=-1 for its colours"):
+        noisepair.denoise(np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(InputError, match="4 colour planes"):
+        noisepair.denoise(np.zeros((40, 40, 4), np.uint8), channel_axis=-1)
+
+
+# — what is refused —
+
+
+@pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf")])
+def test_a_sigma_that_is_none_is_refused(colour, sigma):
+    with pytest.raises(InputError, match="is no noise level"):
+        Blind(colour, sigma=sigma)
+
+
+def test_a_strength_that_is_none_is_refused(colour):
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InputError, match="Give a share of the noise, 0 to 1"):
+            Blind(colour, strength=strength)
+
+
+def test_nan_is_refused_before_anything_is_measured(colour):
+    with pytest.raises(InputError, match="1 values that are NaN"):
+        Blind(colour).pages(np.full((1, 1, 1, 1), np.nan, np.float32))

@@ -1,0 +1,102 @@
+"""Make the bundled weights: photographs in, a model folder out that never saw one of them clean.
+
+    python training/make_weights.py colour --photos $NOISEPAIR_DATA/train/BSDS500/{train,test}
+    python training/make_weights.py grey   --photos $NOISEPAIR_DATA/train/BSDS500/{train,test}
+
+    python training/make_weights.py install build/weights/colour build/weights/grey
+
+Each photograph is cut into tiles of 160×160 pixels. Of each tile two noisy shots are made, once,
+with noise of a strength of its own, and the photographs are let go: `open_source` returns shots and
+nothing else, and `train` gets what it returned. The same command goes on where a run was stopped,
+`--from MODEL` begins with the weights of another run, and `install` puts what came of them into the
+package: weights as float16, which halves the file (2^-11 of each weight: below 0.001 dB).
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from noisepair import Recipe, checkpoint, images, sources
+from noisepair.train import Progress, train
+
+SIDE = 160  # 481×321 pixels, the size in BSDS500, hold six such tiles
+
+
+def tiles(photos: list[Path], planes: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Named squares of all photographs, uint8 (1, SIDE, SIDE, planes); they do not overlap."""
+    for path in images.find([str(folder) for folder in photos]):
+        pixels = images.read(path).pixels
+        if planes == 1:
+            pixels = luma(pixels)
+        _, height, width, _ = pixels.shape
+        for top in range(0, height - SIDE + 1, SIDE):
+            for left in range(0, width - SIDE + 1, SIDE):
+                square = pixels[:, top : top + SIDE, left : left + SIDE]
+                yield f"{path.stem} {top} {left}", square
+
+
+def luma(pixels: np.ndarray) -> np.ndarray:
+    """RGB as grey, rounded: the weights of ITU-R BT.601, as the grey test sets were made."""
+    grey = pixels.astype(np.float64) @ [0.298936, 0.587043, 0.114021]
+    return np.rint(grey)[..., None].astype(np.uint8)
+
+
+def show(progress: Progress) -> None:
+    """A line a validation."""
+    if progress.validated:
+        left = progress.seconds_left / 60
+        print(
+            f"step {progress.step}  {progress.used:.1%}  loss {progress.loss}"
+            f"  gain {progress.gain.value:.3f} dB  {left:.0f} min left",
+            flush=True,
+        )
+
+
+def install(models: list[Path]) -> None:
+    """Weights and cards of trained models as the package carries them."""
+    for model in models:
+        card = checkpoint.read_card(model)
+        name = {planes: name for name, planes in checkpoint.BUNDLED.items()}[card.planes]
+        place = checkpoint.located(name)
+        checkpoint.create(place)
+        tensors, about = checkpoint.load_tensors(model / checkpoint.WEIGHTS)
+        half = {key: value.half() for key, value in tensors.items()}
+        checkpoint.save_tensors(place / checkpoint.WEIGHTS, half, about)
+        checkpoint.write_card(place, card)
+        size = (place / checkpoint.WEIGHTS).stat().st_size
+        print(f"{model} is now the bundled {name}: {size:,} bytes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("kind", choices=("colour", "grey", "install"))
+    parser.add_argument("models", nargs="*", type=Path, help="of install")
+    parser.add_argument("--photos", nargs="+", type=Path, help="folders of photographs")
+    parser.add_argument("--from", dest="begin", type=Path, help="a model to begin with")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--recipe", type=Path, default=Path(__file__).with_name("weights.toml"))
+    parser.add_argument("--budget", default="110m")
+    parser.add_argument("--device", default="cpu")
+    asked = parser.parse_args()
+    if asked.kind == "install":
+        return install(asked.models)
+    if not asked.photos:
+        parser.error("--photos is missing: folders of photographs to train on")
+    out = asked.out or Path("build/weights") / asked.kind
+    recipe = Recipe.read(asked.recipe, {"budget": asked.budget})
+    assert recipe.noise is not None, "the recipe has a noise"
+    squares = dict(tiles(asked.photos, 3 if asked.kind == "colour" else 1))
+    shots = sources.open_source(squares, noise=recipe.noise, seed=recipe.seed)
+    del squares
+    resume = (out / "model.json").exists()
+    train(
+        shots, out=out, recipe=recipe, device=asked.device, resume=resume, begin=asked.begin,
+        watch=show, tell=print,
+    )  # fmt: skip
+    return None
+
+
+if __name__ == "__main__":
+    main()
