@@ -1,6 +1,7 @@
 """Weights learn from the picture itself where that can help, and say so where it cannot."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from noisepair.adapt import SIDE, adapt, cut, pairing
 from noisepair.app.cli import main
 from noisepair.errors import InputError
 from noisepair.noise.estimate import Level
+from noisepair.train import Diverged
 
 CALM = Level(0.1, read=0.1)
 
@@ -31,15 +33,26 @@ def test_it_ends_with_weights_that_are_no_worse_on_what_was_held_out():
     else:
         result = came.denoiser.card.provenance["result"]
         assert 0 < result["best_step"] <= result["steps"]
-        assert came.denoiser.card.provenance["from"]["name"] == "colour"
+        assert came.denoiser.card.provenance["begun_with"]["name"] == "colour"
 
 
 def test_weights_that_are_best_as_they_were_are_kept(monkeypatch):
-    """At a rate at which nothing can be learnt, what was held out must say so."""
-    monkeypatch.setattr(adapting, "RATE", 5.0)
+    result = {"result": {"best_step": 0, "steps": 50}}
+    trained = SimpleNamespace(card=SimpleNamespace(provenance=result))
+    monkeypatch.setattr(adapting, "train", lambda *_, **__: trained)
     came = adapt(noisy(), CALM, 4.0)
     assert came.denoiser is None
-    assert "not adapted" in came.sentence
+    assert "50 steps on it made the weights no better" in came.sentence
+
+
+def test_learning_that_leaps_away_is_told_and_the_weights_are_kept(monkeypatch):
+    def diverge(*_, **__):
+        raise Diverged("the loss is nan")
+
+    monkeypatch.setattr(adapting, "train", diverge)
+    came = adapt(noisy(), CALM, 4.0)
+    assert came.denoiser is None
+    assert "leapt away" in came.sentence
 
 
 def test_noise_that_neighbours_share_cannot_be_learnt_from_neighbours():

@@ -37,7 +37,6 @@ def openvino():
 def here(monkeypatch, openvino):
     """As on a CPU that OpenVINO is known to be faster on."""
     monkeypatch.setattr(_choose.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(_choose, "BY_ITSELF", True)
 
 
 def difference(one, other):
@@ -252,7 +251,7 @@ def test_whatever_is_wrong_with_openvino_torch_does_it_and_says_so(
     elif damage == "convert":
         monkeypatch.delattr(torch.jit, "trace")  # as some future torch will have it
     elif damage == "compile":
-        monkeypatch.setitem(_openvino.HINTS, "float32", "no such precision")
+        monkeypatch.setattr(_openvino, "core", lambda: types.SimpleNamespace())
     elif damage == "result":
         whole = runtimes.OpenVINO.__call__
         off = lambda self, noisy, precision: whole(self, noisy, precision) + 1  # noqa: E731
@@ -308,6 +307,36 @@ def test_what_runs_on_the_cpu_alone_is_known_before_it_is_loaded(model, asked, e
 # — manners —
 
 
+def alone(code, **environment):
+    """What `code` prints in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr or run.returncode
+    return run.stdout.strip()
+
+
+def test_a_process_that_denoised_can_be_interrupted(openvino, tmp_path):
+    """Models that went in the order in which they came left signals no stack to run on."""
+    folder = saved(tmp_path / "m", UNET)
+    code = f"""
+import gc, os, signal, time
+from noisepair.denoise import Denoiser
+import numpy as np
+denoisers = [Denoiser.load({str(folder)!r}, runtime="openvino") for _ in range(3)]
+while denoisers:
+    denoisers.pop(0)
+    gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(9)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    assert alone(code) == "stopped"
+
+
 def test_nothing_is_sent_and_nothing_is_left_in_the_home_folder(openvino, tmp_path):
     """`import openvino` alone does both where its telemetry is not kept out."""
     home, folder = tmp_path / "home", saved(tmp_path / "m", UNET)
@@ -320,15 +349,5 @@ denoiser = Denoiser.load({str(folder)!r}, runtime="openvino")
 denoiser(np.zeros((20, 20, 3), np.uint8), channel_axis=-1)
 print([name for name in sys.modules if name.startswith("openvino_telemetry")])
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "HOME": str(home), "CI": ""},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.stdout.strip() == "[]", run.stderr
+    assert alone(code, HOME=str(home), CI="") == "[]"
     assert list(home.rglob("*")) == []
-
-
-def test_until_it_is_safe_beside_torch_openvino_is_not_taken_by_itself(openvino):
-    network = built(UNET, 1)
-    assert isinstance(carry(network, 1, CPU), Torch)
-    assert carry(network, 1, CPU, "openvino").name == "openvino"

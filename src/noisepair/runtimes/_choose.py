@@ -16,9 +16,6 @@ from ._same import Unable
 from ._torch import Name, Runtime, Torch
 
 Asked = Literal["auto", "torch", "onnx", "openvino"]
-# Not by itself yet: with OpenVINO 2026.4.1 in it a process that is interrupted (SIGINT) while torch
-# 2.13.0 trains ends in a segmentation fault (tests/app/test_course.py, all of it in one process).
-BY_ITSELF = False
 FILES: dict[str, Name] = {".onnx": "onnx", ".xml": "openvino"}  # what a file's name says of it
 EXTRAS = {"openvino": "fast", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
 
@@ -56,7 +53,7 @@ def carry(network: nn.Module, planes: int, device: torch.device, asked: Asked = 
 def pays(device: torch.device) -> bool:
     """Whether OpenVINO is here and known to be faster than torch: on CPUs that it is made for."""
     known = platform.machine().lower() in ("x86_64", "amd64")
-    return BY_ITSELF and device.type == "cpu" and known and find_spec("openvino") is not None
+    return device.type == "cpu" and known and find_spec("openvino") is not None
 
 
 def opened(path: Path, device: torch.device, asked: Asked = "auto") -> Opened:

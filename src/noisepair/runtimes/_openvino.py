@@ -8,6 +8,7 @@ would have to be compiled for each size anew (benchmarks/runtimes.py).
 import hashlib
 import sys
 import warnings
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +83,7 @@ class OpenVINO:
                 "INFERENCE_NUM_THREADS": threads,
                 "ENABLE_CPU_PINNING": False,  # a bound thread waits for whoever else is on its core
             }
-            compiled = package().Core().compile_model(self.graph, "CPU", settings)
+            compiled = core().compile_model(self.graph, "CPU", settings)
             self.compiled[hint, threads] = compiled
         return self.compiled[hint, threads]
 
@@ -107,9 +108,7 @@ class OpenVINO:
                     f" FILE.bin beside it. Give the .xml of both. {again}"
                 )
         try:
-            core = package().Core()
-            core.set_property({"ENABLE_MMAP": False})  # Windows replaces no file that is mapped
-            graph = core.read_model(path, weights)
+            graph = core().read_model(path, weights)
             ours = graph.has_rt_info(CARD) and graph.has_rt_info(SUM)
             card, known = (str(graph.get_rt_info(at).value) if ours else "" for at in (CARD, SUM))
             shapes = [
@@ -174,6 +173,18 @@ def package() -> ModuleType:
         return import_module("openvino")
     finally:
         del sys.modules[name]
+
+
+@cache
+def core() -> "openvino.Core":
+    """One for good.
+
+    Each brings a stack for signals to run on and, freed, gives back the one that it found, which
+    may be that of another, freed before: the next Ctrl-C would end in a segmentation fault.
+    """
+    core = package().Core()
+    core.set_property({"ENABLE_MMAP": False})  # Windows replaces no file that is mapped
+    return core
 
 
 def short(error: Exception) -> str:
