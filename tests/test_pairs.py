@@ -443,7 +443,9 @@ def test_pixels_exchanges_half_of_them_all_planes_of_one_together():
     assert abs(along) < 5 / share.numel() ** 0.5
 
 
-@pytest.mark.parametrize("lines", [{"augment": ("pixels",)}, {"blur": 1.5}, {"extra_noise": 0.1}])
+@pytest.mark.parametrize("lines",
+    [{"augment": ("pixels",)}, {"blur": 1.5}, {"extra_noise": 0.1}, {"input_noise": 0.1}],
+)
 def test_variation_depends_on_the_seed_and_the_step_alone(lines):
     scene = made((2, 1, 18, 18, 1), dtype=np.float32)  # one crop: batches differ in this alone
     common = {"crop": 18, "batch": 6, "augment": ()} | lines
@@ -519,8 +521,31 @@ def test_extra_noise_is_on_both_by_itself_and_of_its_sigma_in_picture_units(scal
     assert (abs(1.1 * errors.square().mean(1) - 1) > 5 * (2 / count) ** 0.5).all(), "control"
 
 
+@pytest.mark.parametrize("scale", [Scale(), Scale(0.9, 0.05)])
+def test_input_noise_is_on_half_of_the_inputs_of_an_even_sigma_and_never_on_a_target(scale):
+    most, count = 0.2, 400
+    flat = np.full((1, 24, 24, 1), 0.5, np.float32)
+    scene = Scene("flat", (flat, flat), ("a", "b"))
+    lines = {"crop": 24, "batch": count, "augment": (), "input_noise": most}
+    noisy, target = Pairs([scene], Recipe(**lines), scale, CPU).batch(0)
+    assert torch.equal(target, target[:1].expand_as(target))
+    added = (noisy - target).flatten(1).double() * scale.scale
+    sigma = added.square().mean(1).sqrt()
+    none = (sigma == 0).double()
+    assert abs(none.mean() - 0.5) < 5 * 0.5 / count**0.5
+    values = sigma[sigma > 0]
+    for power in (1, 2):  # E[sigma^p] = most^p / (p + 1)
+        error = (values**power).std() / len(values) ** 0.5
+        assert abs((values**power).mean() - most**power / (power + 1)) < 5 * error
+        assert abs(1.3 * (values**power).mean() - most**power / (power + 1)) > 5 * error, "control"
+    assert abs(added.mean()) < 5 * added.std() / added.numel() ** 0.5
+    alike = (added[:, 1:] * added[:, :-1]).mean() / added.square().mean()
+    assert abs(alike) < 3 * 5 / added.numel() ** 0.5, "white; sigmas differ, so thrice the error"
+
+
 def test_varied_batches_are_as_convolutions_want_them():
-    _, sides = both_ways(0, augment=("pixels", "flips"), blur=1.0, extra_noise=0.1)
+    lines = {"blur": 1.0, "extra_noise": 0.1, "input_noise": 0.1}
+    _, sides = both_ways(0, augment=("pixels", "flips"), **lines)
     for side in sides:
         assert side.dtype == torch.float32
         assert side.is_contiguous(memory_format=torch.channels_last)

@@ -53,6 +53,8 @@ SETTINGS = {
         "depth": st.integers(3, 1000),
         "width": widths,
         "sigma": st.none() | st.floats(0, 1),
+        "design": st.sampled_from(["shallow", "unet-16", "autoencoder-10"]),
+        "white": st.floats(1e-3, 65535),
     },
     "init": {
         "uniform": st.booleans(),
@@ -139,6 +141,7 @@ common = {
     ),
     "blur": st.floats(0, 10),
     "extra_noise": st.floats(0, 1),
+    "input_noise": st.floats(0, 1),
     "clip": st.floats(0, 1e9),
     "holdout": unit,
     "seed": st.integers(0, 2**32 - 1),
@@ -174,7 +177,15 @@ def page_of(*each):
     """All lines together, but for what mixes shots where the target is none, or speaks of two."""
     page = {name: value for one in each for name, value in one.items()}
     if page.get("pairs", "shots") != "shots":
-        for name in ("target", "shots", "fresh_noise", "blur", "extra_noise", "loss"):
+        for name in (
+            "target",
+            "shots",
+            "fresh_noise",
+            "blur",
+            "extra_noise",
+            "input_noise",
+            "loss",
+        ):
             page.pop(name, None)
         page["augment"] = tuple(a for a in page.get("augment", ()) if a != "pixels")
     if page.get("target", "shot") != "shot":
@@ -515,7 +526,7 @@ def test_what_reads_badly_would_be_found():
             {"optimizer": "adma"},
             r"Unknown optimizer 'adma'\. Available: adadelta, .*, sgd\. Did you mean 'adam'",
         ),
-        ({"network": "none"}, r"Unknown network 'none'\. Available: autoencoder, .*, unet\."),
+        ({"network": "none"}, r"Unknown network 'none'\. Available: .*, unet, unet-16\."),
         ({"network": "noise2nois"}, r"Unknown network .* Did you mean 'noise2noise'\?"),
         ({"network": {"kind": "Unet"}}, r"Unknown network 'Unet'\. .* Did you mean 'unet'\?"),
         ({"init": "he"}, r"Unknown init 'he'\. Available: constant, kaiming, normal, orth"),

@@ -8,8 +8,10 @@
 Each photograph is cut into tiles of 160×160 pixels. Of each tile two noisy shots are made, once,
 with noise of a strength of its own, and the photographs are let go: `open_source` returns shots and
 nothing else, and `train` gets what it returned. The same command goes on where a run was stopped,
-`--from MODEL` begins with the weights of another run, and `install` puts what came of them into the
-package: weights as float16, which halves the file (2^-11 of each weight: below 0.001 dB).
+`--from MODEL` begins with the weights of another run (and then wants `--lr 0.001`: at 0.002 what
+the end of that run had won, 1.2 dB, is lost until the rate falls), and `install` puts what came of
+them into the package: weights as float16, which halves the file (2^-11 of each weight: below
+0.001 dB).
 """
 
 import argparse
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--recipe", type=Path, default=Path(__file__).with_name("weights.toml"))
     parser.add_argument("--budget", default="110m")
+    parser.add_argument("--lr", type=float, help="instead of the recipe's")
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     if asked.kind == "install":
@@ -85,7 +88,8 @@ def main() -> None:
     if not asked.photos:
         parser.error("--photos is missing: folders of photographs to train on")
     out = asked.out or Path("build/weights") / asked.kind
-    recipe = Recipe.read(asked.recipe, {"budget": asked.budget})
+    rate = {"lr": asked.lr} if asked.lr else {}
+    recipe = Recipe.read(asked.recipe, {"budget": asked.budget} | rate)
     assert recipe.noise is not None, "the recipe has a noise"
     squares = dict(tiles(asked.photos, 3 if asked.kind == "colour" else 1))
     shots = sources.open_source(squares, noise=recipe.noise, seed=recipe.seed)

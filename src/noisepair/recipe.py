@@ -144,6 +144,9 @@ class Recipe:
     """Gaussian blur of one of the two shots, of a sigma up to this, in pixels; 0: none"""
     extra_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     """sigma of Gaussian noise that is added to both shots, in picture units; 0: none"""
+    input_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """sigma, in picture units, up to which Gaussian noise is added to half of the inputs, and not
+    to their targets, anew at every step; 0: none. Strong noise is then learnt from weak"""
     noise: Annotated[Noise, Field(discriminator="kind")] | None = None
     """for clean pictures only, the noise of the shots made of each: KINDS"""
     shots: Annotated[int, Field(ge=2, le=64)] = 2
@@ -198,6 +201,7 @@ class Recipe:
             "pixels in augment": "pixels" in self.augment,
             "blur": bool(self.blur),
             "extra_noise": bool(self.extra_noise),
+            "input_noise": bool(self.input_noise),
         }
         for name, is_so in asked.items():
             if is_so:

@@ -262,9 +262,10 @@ class Pairs:
         return TwoShots(first, second)
 
     def vary(self, pair: TwoShots, step: int) -> TwoShots:
-        """Single pixels exchanged, one of the two blurred, noise added to both: as asked."""
+        """Single pixels exchanged, one of the two blurred, noise added to both or one: as asked."""
         recipe, (one, two) = self.recipe, pair
-        if not ("pixels" in recipe.augment or recipe.blur or recipe.extra_noise):
+        more = recipe.extra_noise or recipe.input_noise
+        if not ("pixels" in recipe.augment or recipe.blur or more):
             return pair
         rng = generator(recipe.seed, 5, step, device=self.device)
         if "pixels" in recipe.augment:
@@ -279,6 +280,10 @@ class Pairs:
         if recipe.extra_noise:
             sigma = recipe.extra_noise / self.values.scale.scale
             one, two = (shot + sigma * self.normal(shot, rng) for shot in (one, two))
+        if recipe.input_noise:
+            most = recipe.input_noise / self.values.scale.scale
+            drawn = torch.rand((len(one), 1, 1, 1), generator=rng, device=self.device)
+            one = one + most * (2 * drawn - 1).clamp(min=0) * self.normal(one, rng)
         order = torch.channels_last
         return TwoShots(*(shot.contiguous(memory_format=order) for shot in (one, two)))
 
