@@ -39,10 +39,15 @@ def show(title: str, rows: list[Row]) -> None:
     """Print rows as asked for on the command line."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", action="store_true", help="a list of rows instead of a table")
+    told(title, rows, plain=parser.parse_args().json)
+
+
+def told(title: str, rows: list[Row], *, plain: bool) -> None:
+    """Print rows as a table; `plain`: for a program."""
     machine = hardware.describe(torch.device("cpu"))
-    if parser.parse_args().json:
-        plain = [asdict(row) for row in rows]
-        print(json.dumps([{**row, **row.pop("more"), "machine": machine} for row in plain]))
+    if plain:
+        found = [asdict(row) for row in rows]
+        print(json.dumps([{**row, **row.pop("more"), "machine": machine} for row in found]))
         return
     print(f"{title}\n{machine['name']}, {machine['threads']} threads, torch {machine['torch']}\n")
     for row in rows:

@@ -25,9 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
-from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -93,13 +91,12 @@ def ours(models: Mapping[str, Path], device: str) -> dict[Name, Denoiser]:
     for name, folder in models.items():
         for precision in ("float32", "bfloat16"):
             if precision == "float32" or hardware.fast_in_bfloat16(torch.device(device)):
-                found[name, precision] = forced(Denoiser.load(folder, device), precision)
-        # a runtime that is not installed says so by InputError
-        if device == "cpu" and "runtime" in signature(Denoiser.load).parameters:
+                loaded = Denoiser.load(folder, device, runtime="torch")
+                found[name, precision] = forced(loaded, precision)
+        if device == "cpu":
             try:
-                load: Any = Denoiser.load
-                found[name, "OpenVINO"] = load(folder, device, runtime="openvino")
-            except InputError as error:
+                found[name, "OpenVINO"] = Denoiser.load(folder, device, runtime="openvino")
+            except InputError as error:  # it is not installed, for one
                 print(f"left out: {error}", file=sys.stderr)
     return found
 

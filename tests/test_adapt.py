@@ -9,10 +9,12 @@ from skimage import data
 
 from noisepair import adapt as adapting
 from noisepair import checkpoint
-from noisepair.adapt import SIDE, adapt, cut, pairing
+from noisepair.adapt import SIDE, adapt, cut
 from noisepair.app.cli import main
+from noisepair.blind import shown
 from noisepair.errors import InputError
 from noisepair.noise.estimate import Level
+from noisepair.noise.stabilise import Anscombe
 from noisepair.train import Diverged
 
 CALM = Level(0.1, read=0.1)
@@ -84,9 +86,17 @@ def test_tiles_cover_the_picture_once_and_lie_in_the_range_of_the_weights():
     assert max(float(tile.max()) for tile in tiles) < 2
 
 
-def test_gaussian_noise_is_learnt_at_the_full_size_and_other_noise_from_neighbours():
-    assert pairing(Level(0.1, read=0.1)) == "recorrupted"
-    assert pairing(Level(0.1, gain=0.02)) == "neighbor2neighbor"
+def test_tiles_of_strong_photon_noise_are_as_the_transform_shows_them():
+    rng = np.random.default_rng(0)
+    clean = data.astronaut()[None, :200, :300] / 255
+    page = (0.1 * rng.poisson(clean / 0.1)).astype(np.float32)
+    level = Level(0.2, gain=0.1)
+    transform = shown(page, level)
+    assert isinstance(transform, Anscombe)
+    seen = transform.into(page)
+    tiles = cut(page, level)
+    np.testing.assert_allclose(tiles[0][0], seen[0, : tiles[0].shape[1], : tiles[0].shape[2]])
+    assert sum(float(tile.sum()) for tile in tiles) == pytest.approx(float(seen.sum()), rel=1e-4)
 
 
 # — the command —
@@ -151,4 +161,4 @@ def test_a_trained_model_knows_its_own_noise(capsys, tmp_path):
         tmp_path / "o",
     )
     assert code == 2
-    assert "--sigma and --strength are for the bundled weights" in err
+    assert "--sigma, --noise and --strength are for the bundled weights" in err

@@ -562,7 +562,7 @@ def test_examples_of_one_file_are_its_pages(tmp_path):
         assert case.name == f"val.pkl, page {i + 1}"
         assert np.array_equal(case.noisy, noisy[i])
         assert case.closeness(case.denoised) == found.scores[i].denoised
-    assert denoiser.shapes[1:] == [(1, 16, 20, 3)] * 3  # one page for one example
+    assert denoiser.shapes[1:] == [(3, 16, 20, 3)]  # those that are shown, once
 
 
 def test_denoised_pages_of_another_file_pair_with_those_of_one(tmp_path):

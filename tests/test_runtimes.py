@@ -1,7 +1,11 @@
 """Another runtime is torch, only faster: the same pictures, and torch where that cannot be had."""
 
+import ctypes
+import gc
 import inspect
+import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -14,13 +18,29 @@ import pytest
 import torch
 from torch import nn
 
+import noisepair
 from a_runtime import NETWORKS, Misread, built, picture, saved
-from noisepair import hardware, runtimes
+from noisepair import adapt, blind, hardware, runtimes
+from noisepair.app import denoising
+from noisepair.app.cli import main
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
+from noisepair.export import export
 from noisepair.hardware import fast_in_bfloat16
 from noisepair.models import Scale
-from noisepair.runtimes import SIZES, Torch, Unable, _choose, _openvino, carry, check, farthest
+from noisepair.runtimes import (
+    SIZES,
+    Auto,
+    Torch,
+    Unable,
+    _auto,
+    _choose,
+    _openvino,
+    _signals,
+    carry,
+    check,
+    farthest,
+)
 
 CPU = torch.device("cpu")
 UNET = NETWORKS["unet"]
@@ -35,8 +55,9 @@ def openvino():
 
 @pytest.fixture
 def here(monkeypatch, openvino):
-    """As on a CPU that OpenVINO is known to be faster on."""
+    """As on a CPU that OpenVINO is known to be faster on, its start worth it from 5,000 pixels."""
     monkeypatch.setattr(_choose.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(_auto, "WORTH", 5000)
 
 
 def difference(one, other):
@@ -219,23 +240,71 @@ def test_the_convolutions_that_read_the_picture_are_found(monkeypatch, openvino,
 
 
 @pytest.mark.usefixtures("here")
-def test_a_folder_on_a_cpu_is_carried_out_by_openvino(tmp_path):
-    denoiser = Denoiser.load(saved(tmp_path / "m", UNET))
-    assert (denoiser.runtime.name, denoiser.runtime.note) == ("openvino", "")
+def test_a_folder_on_a_cpu_is_carried_out_by_torch_and_by_openvino_once_that_pays(tmp_path):
+    """Each picture by one of them throughout, bit for bit as where that one was asked for."""
+    folder = saved(tmp_path / "m", NETWORKS["drunet"])
+    denoiser = Denoiser.load(folder)
+    asked = {name: Denoiser.load(folder, runtime=name) for name in ("torch", "openvino")}
+    noisy = picture(49, 51)  # two are 4998 pixels
+    for expected in ("torch", "torch", "openvino", "openvino"):
+        results = {
+            name: one.pages(noisy[None].astype(np.float32) / 255, tile=24)
+            for name, one in asked.items()
+        }
+        assert difference(*results.values()) > 0, "control: they round otherwise"
+        found = denoiser.pages(noisy[None].astype(np.float32) / 255, tile=24)
+        assert np.array_equal(found, results[expected])
+        assert (denoiser.runtime.name, denoiser.runtime.note) == (expected, "")
     assert denoiser.network.radius == denoiser.runtime.radius, "the torch network is there still"
+    assert denoiser.runtime.bytes_a_pixel > denoiser.network.bytes_a_pixel, "tiles fit it now"
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("shape", "average", "expected"),
+    [((1, 70, 71, 3), False, "torch"), ((2, 50, 50, 3), False, "openvino"),
+     ((1, 25, 25, 3), False, "torch"), ((1, 25, 25, 3), True, "openvino")],
+)  # fmt: skip
+def test_all_pixels_that_are_carried_out_count(tmp_path, shape, average, expected):
+    denoiser = Denoiser.load(saved(tmp_path / "m", UNET), average=average)
+    denoiser.pages(np.zeros(shape, np.uint8))
+    assert denoiser.runtime.name == expected
+
+
+@pytest.mark.usefixtures("here")
+def test_the_bundled_weights_are_carried_out_by_what_is_asked_for():
+    noisy = picture(80, 80, dtype="float32")
+    found = {name: noisepair.denoise(noisy, -1, runtime=name) for name in ("torch", "openvino")}
+    assert 0 < difference(*found.values()) < 1e-4
+    assert blind.bundled("colour", "cpu", "openvino").runtime.name == "openvino"
+    assert blind.bundled("colour", "cpu", "torch").runtime.name == "torch"
+
+
+def test_a_small_picture_does_not_wait_for_openvino(openvino, tmp_path):
+    folder = saved(tmp_path / "m", UNET)
+    code = f"""
+import sys
+import numpy as np
+from noisepair.denoise import Denoiser
+denoiser = Denoiser.load({str(folder)!r})
+denoiser(np.zeros((321, 481, 3), np.uint8), channel_axis=-1)
+print(denoiser.runtime.name, "openvino" in sys.modules)
+"""
+    assert alone(code) == "torch False"
 
 
 def test_without_openvino_torch_does_it_and_nothing_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     runtime = carry(built(UNET), 3, CPU)
-    assert (runtime.name, runtime.note) == ("torch", "")
+    assert (type(runtime), runtime.name, runtime.note) == (Torch, "torch", "")
 
 
 @pytest.mark.usefixtures("here")
 def test_what_is_not_known_to_be_faster_is_left_alone(monkeypatch):
-    assert carry(built(UNET), 3, torch.device("meta")).name == "torch", "another device"
+    assert isinstance(carry(built(UNET), 3, CPU), Auto), "control"
+    assert isinstance(carry(built(UNET), 3, torch.device("meta")), Torch), "another device"
     monkeypatch.setattr(_choose.platform, "machine", lambda: "riscv64")
-    assert carry(built(UNET), 3, CPU).name == "torch"
+    assert isinstance(carry(built(UNET), 3, CPU), Torch)
 
 
 @pytest.mark.parametrize("damage", ["import", "convert", "compile", "result", "network"])
@@ -256,10 +325,18 @@ def test_whatever_is_wrong_with_openvino_torch_does_it_and_says_so(
         whole = runtimes.OpenVINO.__call__
         off = lambda self, noisy, precision: whole(self, noisy, precision) + 1  # noqa: E731
         monkeypatch.setattr(runtimes.OpenVINO, "__call__", off)
+    tries, of = [], runtimes.OpenVINO.of
+    counted = staticmethod(lambda *given: tries.append(given) or of(*given))
+    monkeypatch.setattr(runtimes.OpenVINO, "of", counted)
     runtime = carry(network, 3, CPU)
-    assert isinstance(runtime, Torch)
+    for _ in range(2):
+        runtime.expect(5000)
+    assert len(tries) == 1, "it is not tried again"
+    assert runtime.name == "torch"
     assert runtime.note.startswith("OpenVINO is installed and cannot carry this model out: ")
     assert runtime.note.endswith(". torch does.")
+    noisy = torch.rand(1, 3, 20, 20)
+    assert torch.equal(runtime(noisy, "float32"), Torch(network, CPU)(noisy, "float32"))
     with pytest.raises(InputError, match=r"OpenVINO cannot carry this model out: .* Leave the"):
         carry(network, 3, CPU, "openvino")
 
@@ -304,27 +381,195 @@ def test_what_runs_on_the_cpu_alone_is_known_before_it_is_loaded(model, asked, e
     assert runtimes.only_cpu(model, asked) == expected
 
 
+# — the command —
+
+
+@pytest.fixture
+def ran(capsys, tmp_path):
+    """`noisepair denoise` of a picture of 60×80 and one of 50×70, with these words."""
+
+    def run(*words, code=0):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        for name, shape in (("a", (60, 80)), ("b", (50, 70))):
+            np.save(tmp_path / "in" / f"{name}.npy", picture(*shape))
+        command = ["denoise", tmp_path / "in", "--out", tmp_path / "out", "--overwrite", *words]
+        assert main([str(word) for word in command]) == code
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_says_by_what_each_picture_was_denoised(ran, tmp_path):
+    folder = saved(tmp_path / "m", UNET)
+    found = {}
+    for asked, used in (
+        ("auto", ["torch", "openvino"]), ("torch", ["torch"] * 2), ("openvino", ["openvino"] * 2)
+    ):  # fmt: skip
+        words = ["--runtime", asked] if asked != "auto" else []
+        written = json.loads(ran("--model", folder, *words, "--json").out)["written"]
+        assert [line["runtime"] for line in written] == used
+        found[asked] = np.load(tmp_path / "out" / "b.npy")
+    assert difference(found["torch"], found["openvino"]) <= 1
+    assert np.array_equal(found["auto"], found["openvino"])
+
+
+def test_the_command_takes_the_runtime_of_a_file(monkeypatch, openvino, ran, tmp_path):
+    """On the CPU, if no device is named, and a GPU is there."""
+    export(saved(tmp_path / "m", UNET), openvino=tmp_path / "m.xml")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for words in (["--model", tmp_path / "m.xml"], ["--runtime", "openvino"]):
+        written = json.loads(ran(*words, "--json").out)["written"]
+        assert [line["runtime"] for line in written] == ["openvino"] * 2
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_says_once_that_openvino_could_not(monkeypatch, ran, tmp_path):
+    monkeypatch.setattr(_openvino, "core", lambda: types.SimpleNamespace())
+    came = ran("--model", saved(tmp_path / "m", UNET), "--json")
+    assert [line["runtime"] for line in json.loads(came.out)["written"]] == ["torch"] * 2
+    assert came.err.count("OpenVINO is installed and cannot carry this model out: Attr") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--runtime", "onnx"], "The runtime onnx is for a .onnx file, and this is a model folder"),
+        (
+            ["--runtime", "openvin"],
+            '"openvin" for --runtime. Choose from: "auto", "torch", "onnx", "openvino"',
+        ),
+        (["--runtime", "openvino"], "needs the package openvino, which is not installed. Run: pip"),
+        (["--model", "m.xml", "--runtime", "onnx"], "m.xml is for the runtime openvino, and onnx"),
+    ],
+)
+def test_the_command_refuses_a_runtime_in_a_sentence(monkeypatch, ran, tmp_path, words, sentence):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    model = [] if "--model" in words else ["--model", saved(tmp_path / "m", UNET)]
+    came = ran(*model, *words, code=2)
+    assert sentence in came.err
+    assert "Traceback" not in came.err
+    assert came.out == ""
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_weights_that_learnt_from_a_picture_are_carried_out_by_what_was_asked_for(
+    monkeypatch, openvino, runtime
+):
+    """Learning is torch's; what learnt is loaded like any model."""
+    trained = Denoiser.load("colour")
+    came = adapt.Adapted(trained, "adapted")
+    monkeypatch.setattr(adapt, "adapt", lambda *given, **named: came)
+    own = blind.Blind(Denoiser.load("colour", runtime=runtime))
+    noisy = picture(40, 40)[None]
+    found, said = denoising.adapted(own, noisy, 4.0, lambda part: None, runtime)
+    assert (found.denoiser, found.denoiser.runtime.name, said) == (trained, runtime, "adapted")
+
+
 # — manners —
 
 
-def alone(code, **environment):
-    """What `code` prints in a process of its own."""
-    run = subprocess.run(
+def process(code, **environment):
+    """`code` in a process of its own."""
+    return subprocess.run(
         [sys.executable, "-c", code], env=os.environ | environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def alone(code, **environment):
+    """What it prints there."""
+    run = process(code, **environment)
     assert run.returncode == 0, run.stderr or run.returncode
     return run.stdout.strip()
 
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it brings no such stack")
+
+# Cores, each with a stack for signals, that come and go; then Ctrl-C, for the thread `whose`.
+GOING = {
+    "in the order in which they came": """
+cores = [loaded(kept) for _ in range(2)]
+while cores:
+    cores.pop(0)
+    gc.collect()
+""",
+    "another program's before ours": """
+theirs, ours = loaded(contextlib.nullcontext), loaded(kept)
+del theirs
+del ours
+""",
+    "in another thread than it came": """
+cores, came, gone = [], threading.Event(), threading.Event()
+def work():
+    cores.append(loaded(kept))
+    came.set()
+    gone.wait()
+other = threading.Thread(target=work, daemon=True)
+other.start()
+came.wait()
+cores.clear()
+whose = other.ident
+""",
+}
+
+
+@LINUX
+@pytest.mark.parametrize("going", GOING)
+@pytest.mark.parametrize("kept", [True, False])
+def test_openvino_that_went_leaves_ctrl_c_as_it_was(openvino, going, kept):
+    """Control: left to itself it leaves signals a stack that is none."""
+    code = f"""
+import contextlib, gc, runpy, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
+sys.modules["openvino_telemetry"] = None
+import openvino
+ours = runpy.run_path({_signals.__file__!r})["signal_stack_kept"]
+kept, whose = ours if {kept} else contextlib.nullcontext, threading.get_ident()
+def loaded(keep):
+    core = openvino.Core()
+    with keep():
+        core.get_property("CPU", "FULL_DEVICE_NAME")
+    return core
+{GOING[going]}
+gc.collect()
+try:
+    signal.pthread_kill(whose, signal.SIGINT)
+    time.sleep(9)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+    run = process(code)
+    expected = (0, "stopped\n") if kept else (-signal.SIGSEGV, "")
+    assert (run.returncode, run.stdout) == expected, run.stderr
+
+
+@LINUX
+def test_openvino_loaded_leaves_signals_the_stack_that_they_had(openvino):
+    """pytest's faulthandler has given them one."""
+
+    def stack():
+        found = _signals.Stack()
+        assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+        return found.start, found.flags, found.size
+
+    before = stack()
+    ours = _openvino.core.__wrapped__()
+    assert stack() == before
+    theirs = openvino.Core()
+    theirs.get_property("CPU", "FULL_DEVICE_NAME")
+    assert stack() != before, "control"
+    del ours, theirs
+    gc.collect()
+    assert stack() == before
+
+
 def test_a_process_that_denoised_can_be_interrupted(openvino, tmp_path):
-    """Models that went in the order in which they came left signals no stack to run on."""
     folder = saved(tmp_path / "m", UNET)
     code = f"""
 import gc, os, signal, time
 from noisepair.denoise import Denoiser
-import numpy as np
-denoisers = [Denoiser.load({str(folder)!r}, runtime="openvino") for _ in range(3)]
+denoisers = [Denoiser.load({str(folder)!r}, runtime="openvino") for _ in range(2)]
 while denoisers:
     denoisers.pop(0)
     gc.collect()

@@ -2,11 +2,14 @@
 
 The bundled weights know noise of single pixels, nearly Gaussian. Photons that can be counted,
 speckle, a camera's own process are something else, and the picture itself shows what: two noisy
-shots are found in it (`pairs.recorrupted` where the noise does not depend on brightness, else
-`pairs.neighbor2neighbor`). The picture is cut into tiles; those that are held out choose the best
-weights, the first ones among them. If those are the best, adapting does not help, and that is said.
+shots are found in it (`pairs.recorrupted`, of the picture as the weights are shown it: where its
+noise grows with brightness, after the transform that makes it alike). The picture is cut into
+tiles; those that are held out choose the best weights, the first ones among them. If those are the
+best, adapting does not help, and that is said.
 
-Assumes noise of mean zero that is independent from pixel to pixel.
+Assumes noise of mean zero that is independent from pixel to pixel, and near Gaussian. Pairs of
+neighbouring pixels assume less and were tried: chosen at half the size, the weights lost up to
+0.23 dB at the full one (benchmarks/adapt.py).
 """
 
 import math
@@ -19,7 +22,7 @@ import numpy as np
 import torch
 
 from . import images
-from .blind import brought_within
+from .blind import shown
 from .denoise import Denoiser
 from .errors import InputError
 from .noise.estimate import Level
@@ -74,7 +77,7 @@ def adapt(
     if len(tiles) < FEWEST or min(noisy.shape[1:3]) < SIDE:
         return Adapted(None, f"not adapted: it is too small to cut {FEWEST} tiles of {SIDE} pixels")
     recipe = Recipe.of(
-        {"pairs": pairing(level), "budget": budget, "lr": RATE, "holdout": HELD_OUT,
+        {"pairs": "recorrupted", "budget": budget, "lr": RATE, "holdout": HELD_OUT,
          "validations": 8, "schedule": "cosine", "clip": 0.02, "loss": "rmse", "crop": 64,
          "batch": 4}
     )  # fmt: skip
@@ -98,17 +101,11 @@ def adapt(
     return Adapted(denoiser, f"adapted in {came['best_step']} of {came['steps']} steps")
 
 
-def pairing(level: Level) -> str:
-    """What finds two shots in one: of Gaussian noise at the full size, of any other at half."""
-    return "neighbor2neighbor" if level.dependent else "recorrupted"
-
-
 def cut(noisy: np.ndarray, level: Level) -> list[np.ndarray]:
-    """Tiles (1, h, w, C) of all pages in the range that the weights know, float32."""
+    """Tiles (1, h, w, C) of all pages as the weights are to be shown them, float32."""
     unit = images.to_unit(noisy)
-    scale = brought_within(noisy, level.sigma)
-    if scale:
-        unit = (unit - scale.offset) / scale.scale
+    if scale := shown(noisy, level):
+        unit = scale.into(torch.from_numpy(unit)).numpy()
     rows, columns = (
         np.linspace(0, size, min(MOST, max(1, size // SIDE)) + 1).astype(int)
         for size in unit.shape[1:3]

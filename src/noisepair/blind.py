@@ -3,9 +3,10 @@
 The bundled weights were trained on noise that strikes each pixel by itself, of any strength up to
 55/255. What a picture brings may be otherwise, and three measurements (`noise.estimate`) decide:
 
-    white       it goes through the network as it is; values beyond [0, 1], and noise beyond
-                50/255, are brought within by one factor for the whole picture
-    growing     … through a generalised Anscombe transform and its unbiased inverse, where asked
+    white       it goes through the network as it is; values beyond [0, 1] or far below 1, and
+                noise beyond 50/255, are brought there by one factor for the whole picture
+    growing     … where it is beyond 50/255 at the brightest, or twice what it is on average,
+                through a generalised Anscombe transform and its unbiased inverse (noise.stabilise)
     correlated  neighbours share noise, as after JPEG or enlarging: at half the size, where they
                 share less, noise is found, made large again and taken off; then what fine grain
                 there is besides
@@ -29,18 +30,26 @@ import torch
 from torch.nn import functional as F
 
 from . import images
-from .denoise import AnyArray, Denoiser, Watch, cuts, through_pages
+from .denoise import AnyArray, Denoiser, Shown, Watch, cuts, through_pages
 from .errors import InputError
 from .models import Scale
+from .noise import Gaussian, Poisson, PoissonGaussian
 from .noise.estimate import Level, estimate
+from .noise.given import Given
+from .noise.stabilise import Anscombe
+from .runtimes import Asked
 
 SHARES = 0.3  # correlation of neighbours from which noise is looked for at half the size
 GRAIN = 2 / 255  # fine grain that is taken off besides: photographs of PolyU have up to 0.8/255
 MOST = 50 / 255  # noise that is shown to the weights, of the 55/255 that they have seen
+BRIGHT = 0.999  # of the values of a picture are no brighter than what is called its brightest
+DARK = 0.5  # of full scale: a picture without anything brighter is shown brighter
+UNEQUAL = 2.0  # deviation at the brightest to that of the whole picture: see `shown`
 PAGES = 8  # of a stack, looked at for its noise
 SQUARE = 512  # pixels, side of what is looked at of a large picture, 16 times
 BAND = 256  # rows at a time, where whole pictures are combined
 
+Noise = Gaussian | Poisson | PoissonGaussian | Given
 
 SHARED = (
     "Where neighbouring pixels share noise, as after JPEG, sharpening, denoising or enlarging, it"
@@ -52,20 +61,34 @@ SHARED = (
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured of a picture, and what was done about it."""
+    """What was measured of a picture, or known of it, and what was done about it."""
 
     level: Level
     size: Literal["full", "half"]
     share: float
     """of what the network took for noise, how much was taken off, 0 to 1"""
+    origin: str = "measured"
+    """measured, given, or the name of the file that has it"""
+    stabilised: bool = False
+    """whether the noise was first made alike at every brightness"""
 
     def as_json(self) -> dict[str, Any]:
         """All of it, by name."""
-        return {"noise": self.level.as_json(), "size": self.size, "share": self.share}
+        return {
+            "noise": {**self.level.as_json(), "from": self.origin},
+            "size": self.size,
+            "share": self.share,
+            "stabilised": self.stabilised,
+        }
 
     def sentence(self) -> str:
         """One line for a person."""
         said = self.level.sentence()
+        if self.origin != "measured":
+            where = "as given" if self.origin == "given" else f"as in {self.origin}"
+            said = f"noise {where}{said.removeprefix('noise')}"
+        if self.stabilised:
+            said += "; made alike at every brightness first (Anscombe)"
         if self.size == "half":
             said += "; taken off at half size"
         if self.share < 0.99:
@@ -81,13 +104,33 @@ class Found:
 class Blind:
     """Denoise pictures by weights that do not know their noise.
 
-    `sigma`: the noise level in picture units (25/255 is 0.098), instead of an estimate. `strength`:
-    share of the noise that is to go, 0 to 1.
+    `sigma`: the noise level in picture units (25/255 is 0.098), instead of an estimate; or `noise`:
+    its constants. `strength`: share of the noise that is to go, 0 to 1. `stabilise`: whether noise
+    that grows with brightness is made alike first; None where that is beyond what weights know.
     """
 
-    def __init__(self, denoiser: Denoiser, *, sigma: float | None = None, strength: float = 1.0):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        sigma: float | None = None,
+        noise: Noise | None = None,
+        strength: float = 1.0,
+        stabilise: bool | None = None,
+    ):
         refuse(sigma, strength)
-        self.denoiser, self.sigma, self.strength = denoiser, sigma, strength
+        if sigma is not None and noise is not None:
+            raise InputError(
+                f"sigma={sigma:g} and a noise both say how strong the noise is. Give one of them."
+            )
+        self.denoiser, self.strength, self.stabilise = denoiser, strength, stabilise
+        if sigma is not None:
+            noise = Given(0.0, sigma)
+        self.given = noise if noise is None or isinstance(noise, Given) else Given.of(noise)
+
+    def carried_by(self, denoiser: Denoiser) -> "Blind":
+        """The same with other weights."""
+        return Blind(denoiser, noise=self.given, strength=self.strength, stabilise=self.stabilise)
 
     def pages(
         self, noisy: np.ndarray, *, tile: int | None = None, watch: Watch | None = None
@@ -98,39 +141,54 @@ class Blind:
         """
         self.denoiser.refuse(noisy)
         level = self.measured(noisy)
+        origin = self.given.origin if self.given else "measured"
         shares = not level.white and max(level.correlation) > SHARES
         if not shares or min(noisy.shape[1:3]) < 4:
-            done, share = self.at_full(noisy, level.sigma, tile, watch)
-            return done, Found(level, "full", share)
-        done, share = self.at_half(noisy, tile, watch)
+            scale = shown(noisy, level, self.stabilise)
+            done, share = self.at_full(noisy, level.sigma, scale, tile, watch)
+            return done, Found(level, "full", share, origin, isinstance(scale, Anscombe))
+        done, share = self.at_half(noisy, level.sigma, tile, watch)
         if (grain := finest(done)) > GRAIN:
-            done, _ = self.at_full(done, grain, tile, None)
-        return done, Found(level, "half", share)
+            done, _ = self.at_full(done, grain, brought_within(done, grain), tile, None)
+        return done, Found(level, "half", share, origin)
 
     def measured(self, noisy: np.ndarray) -> Level:
-        """The level of all pages, from a few of them; or the one that was given."""
+        """The level of all pages, from a few of them; its strength by the constants if given."""
         few = [looked_at(page) for page in noisy[:: math.ceil(len(noisy) / PAGES)]]
-        found = estimate(images.to_unit(np.concatenate(few)))
-        if self.sigma is None:
+        unit = images.to_unit(np.concatenate(few))
+        found = estimate(unit)
+        if self.given is None:
             return found
-        return Level(self.sigma, read=self.sigma, correlation=found.correlation, white=found.white)
+        known = self.given
+        sigma = math.sqrt(known.variance(float(unit.mean(dtype=np.float64))))
+        return Level(
+            sigma, gain=known.gain, read=known.read, black=known.black,
+            correlation=found.correlation, white=found.white,
+        )  # fmt: skip
 
     def at_full(
-        self, noisy: np.ndarray, sigma: float, tile: int | None, watch: Watch | None
+        self,
+        noisy: np.ndarray,
+        sigma: float,
+        scale: Shown | None,
+        tile: int | None,
+        watch: Watch | None,
     ) -> tuple[np.ndarray, float]:
-        """As it is; no more than `sigma` is taken off."""
-        scale = brought_within(noisy, sigma)
+        """As it is, shown to the network by `scale`; no more than `sigma` is taken off."""
         done = self.denoiser.pages(noisy, tile=tile, watch=watch, scale=scale)
         share = self.strength * capped(noisy, done, sigma)
         # 1 % of noise of 25/255 is a quarter of a step of 8 bits: not worth the rounding
         return (done if share > 0.99 else mixed(noisy, done, share)), share
 
     def at_half(
-        self, noisy: np.ndarray, tile: int | None, watch: Watch | None
+        self, noisy: np.ndarray, sigma: float, tile: int | None, watch: Watch | None
     ) -> tuple[np.ndarray, float]:
-        """What noise is found in means of 2×2 pixels, made large again, is taken off."""
+        """What noise is found in means of 2×2 pixels, made large again, is taken off.
+
+        A mean is never noisier than its pixels, `sigma`: what is measured beyond that is texture.
+        """
         small = np.stack([halved(page) for page in noisy])
-        sigma = self.measured(small).sigma
+        sigma = min(sigma, self.measured(small).sigma)
         scale = brought_within(small, sigma)
         done = self.denoiser.pages(small, tile=tile, watch=watch, scale=scale)
         share = self.strength * capped(small, done, sigma)
@@ -145,14 +203,17 @@ def denoise(
     channel_axis: int | None = None,
     *,
     sigma: float | None = None,
+    noise: Noise | None = None,
     strength: float = 1.0,
     device: str | torch.device = "cpu",
+    runtime: Asked = "auto",
 ) -> AnyArray:
     """Denoise one picture or, with leading axes, many of one camera, by the bundled weights.
 
     (..., H, W), or colour at `channel_axis`; NumPy arrays and torch tensors. Integers are taken in
     the range of their type, floats of photographs in [0, 1]; values beyond are denoised in their
-    own range. Shape, type and range come back the same. `sigma`, `strength`: as `Blind` has them.
+    own range. Shape, type and range come back the same. `sigma`, `noise`, `strength`: as `Blind`
+    has them; `runtime`: as `Denoiser.load` has it.
 
     Raises InputError for NaN or infinity and for more colour planes than 3, or 2.
 
@@ -163,7 +224,8 @@ def denoise(
     """
     planes = 1 if channel_axis is None else noisy.shape[channel_axis]
     name = "grey" if planes == 1 else "colour"
-    blind = Blind(bundled(name, str(device)), sigma=sigma, strength=strength)
+    weights = bundled(name, str(device), runtime)
+    blind = Blind(weights, sigma=sigma, noise=noise, strength=strength)
 
     def work(pages: np.ndarray) -> np.ndarray:
         return blind.pages(pages)[0]
@@ -172,9 +234,9 @@ def denoise(
 
 
 @functools.cache
-def bundled(name: str, device: str) -> Denoiser:
+def bundled(name: str, device: str, runtime: Asked) -> Denoiser:
     """The weights by name, read once."""
-    return Denoiser.load(name, device)
+    return Denoiser.load(name, device, runtime=runtime)
 
 
 def refuse(sigma: float | None, strength: float) -> None:
@@ -201,20 +263,48 @@ def looked_at(page: np.ndarray) -> np.ndarray:
     )
 
 
-def brought_within(noisy: np.ndarray, sigma: float) -> Scale | None:
-    """What brings values into [0, 1] and noise below MOST; none where they are so already.
+def shown(noisy: np.ndarray, level: Level, stabilise: bool | None = None) -> Shown | None:
+    """What the network is to see of pages instead of themselves, if anything.
 
-    Of values beyond 1, their 99.9 % quantile becomes 1, so that a few highlights do not push all
-    else into the dark; they are denoised too, and come back as bright.
+    The transform is for white noise that grows with brightness. It pays where the noise of the
+    brightest places is beyond what the weights know, or UNEQUAL times that of the whole picture, as
+    in linear light; elsewhere they do better without (docs/noise-level.md).
+    """
+    scale = brought_within(noisy, level.sigma)
+    if not (level.white and level.dependent) or stabilise is False:
+        return scale
+    strongest, known = brightest(noisy, level), MOST * (scale.scale if scale else 1.0)
+    if not stabilise and strongest <= known and strongest <= UNEQUAL * level.sigma:
+        return scale
+    return Anscombe.over(images.to_unit(sampled(noisy)), level.gain, level.read, level.black)
+
+
+def brightest(noisy: np.ndarray, level: Level) -> float:
+    """The deviation of the noise where a picture is brightest."""
+    bright = float(np.quantile(images.to_unit(sampled(noisy)), BRIGHT))
+    return math.sqrt(level.gain * max(0.0, bright - level.black) + level.read**2)
+
+
+def sampled(noisy: np.ndarray) -> np.ndarray:
+    """About a million values, evenly spread."""
+    return noisy.reshape(-1)[:: max(1, noisy.size // 1_000_003)]
+
+
+def brought_within(noisy: np.ndarray, sigma: float) -> Scale | None:
+    """What brings values to [0, 1] and noise below MOST; none where they are so already.
+
+    Of values beyond 1, or all below DARK, their 99.9 % quantile becomes 1, so that a few highlights
+    do not push all else into the dark; they are denoised too, and come back as bright.
     """
     full = images.full_scale(noisy.dtype)
-    some = noisy.reshape(-1)[:: max(1, noisy.size // 1_000_003)]
+    some = sampled(noisy)
     low, high = float(some.min()) / full, float(some.max()) / full
-    low, high = min(0.0, low + 6 * sigma), max(1.0, high - 6 * sigma)
-    if high > 1:
-        high = max(1.0, float(np.quantile(some, 0.999)) / full)
+    bright = float(np.quantile(some, BRIGHT)) / full
+    low, beyond = min(0.0, low + 6 * sigma), high - 6 * sigma > 1
+    dark = float(np.finfo(np.float32).tiny) < bright < DARK
+    high = max(1.0, bright) if beyond else bright if dark else 1.0
     factor = max(high - low, sigma / MOST)
-    if factor <= 1:
+    if factor == 1:
         return None
     middle = (low + high) / 2
     return Scale(middle - factor / 2, factor)

@@ -22,7 +22,8 @@ from .checkpoint import Card
 from .errors import InputError
 from .hardware import Precision, free_memory
 from .models import Scale
-from .runtimes import Asked, Runtime, Torch
+from .noise.stabilise import Anscombe
+from .runtimes import Asked, Auto, Runtime, Torch
 from .shapes import Raw
 
 # How many bytes a tile may take: 10,000×10,000 RGB pixels then need less than 1 GiB over input and
@@ -35,6 +36,7 @@ SMALLEST = 32  # side below which a tile that does not fit is not halved any mor
 
 AnyArray = TypeVar("AnyArray", np.ndarray, Tensor)
 Watch = Callable[[int, int], None]  # pixels done, of all
+Shown = Scale | Anscombe  # between picture units and what the network sees
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ class Denoiser:
         """The model in a folder that `train` wrote, or `colour` or `grey`: the bundled weights.
 
         Or in a file that `export` wrote. Nothing in it is executed. `runtime` says what carries a
-        folder's network out: `torch`, `openvino`, or `auto`, the faster of those that are here.
+        folder's network out: `torch`, `openvino`, or `auto`: torch and, where that is here and made
+        for this CPU, OpenVINO as soon as there are pixels enough for its start to pay.
 
         Raises InputError where there is no model, or a file is missing, damaged or another's, or it
         was written by a newer noisepair; and where the runtime that was asked for is not installed,
@@ -250,7 +253,7 @@ class Denoiser:
         *,
         tile: int | None = None,
         watch: Watch | None = None,
-        scale: Scale | None = None,
+        scale: Shown | None = None,
     ) -> np.ndarray:
         """Denoise pages (N, H, W, C) of any type that `images.read` gives.
 
@@ -260,12 +263,14 @@ class Denoiser:
         self.refuse(noisy)
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile} is not a size. Give pixels, or leave it out.")
+        if isinstance(self.runtime, Auto):
+            self.runtime.expect(noisy[..., 0].size * (8 if self.average else 1))
         if self.average:
             return self.averaged(noisy, tile, watch, scale)
         return self.straight(noisy, tile, watch, scale)
 
     def averaged(
-        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Scale | None
+        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Shown | None
     ) -> np.ndarray:
         """The mean of what becomes of each flip and turn of the pages, turned back."""
         total = np.zeros(noisy.shape, np.float64 if noisy.dtype.itemsize > 4 else np.float32)
@@ -283,7 +288,7 @@ class Denoiser:
         return (np.rint(mean) if noisy.dtype.kind != "f" else mean).astype(noisy.dtype)
 
     def straight(
-        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Scale | None
+        self, noisy: np.ndarray, tile: int | None, watch: Watch | None, scale: Shown | None
     ) -> np.ndarray:
         """All pages as they lie."""
         count, height, width, _ = noisy.shape
@@ -301,7 +306,7 @@ class Denoiser:
         return out.astype(noisy.dtype, copy=False)
 
     def run(
-        self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch, asked: Scale | None
+        self, noisy: np.ndarray, out: np.ndarray, tile: int, watch: Watch, asked: Shown | None
     ) -> None:
         """All tiles of some pages, each converted on its way in and on its way out."""
         planes, dtype = noisy.shape[-1], noisy.dtype

@@ -211,8 +211,10 @@ def verdict(
 
     `denoise`: a Denoiser, or any function of pages (N, H, W, C). `source`, `source2`, `frames`,
     `pattern`: as `sources.open_source` has them, or what it returned.
-    Two shots of a scene are denoised, whatever their number; of frames every two neighbours. The
-    pairs are checked first, and what is wrong with them is said, and decides what can be told.
+    Two shots of a scene are denoised, whatever their number; of frames every two neighbours. Each
+    by itself, for nothing of the other's noise may come into it; pages of a stack together, as they
+    are when it is denoised. The pairs are checked first, and what is wrong with them is said, and
+    decides what can be told.
     """
     if not isinstance(source, Source):
         source = open_source(source, source2, frames=frames, pattern=pattern)
@@ -226,6 +228,7 @@ def verdict(
     edges = np.linspace(*brightness(source), BINS + 1)
     sums, rows, left = [], [], []
     few = len(source.scenes) < SCENES
+    pages = by_stack(source.scenes, pages)
     for place, scene in enumerate(source.scenes):
         parts, pieces = [], []
         for shots in taken(scene, pages):
@@ -238,6 +241,20 @@ def verdict(
         if watch:
             watch((place + 1) / len(source.scenes))
     return concluded(units(sums), left, rows, edges, data)
+
+
+def by_stack(scenes: Sequence[Scene], denoise: Denoise) -> Denoise:
+    """`denoise`, with the first and second shots of scenes that are pages of a stack done at once:
+    a denoiser that measures noise finds what it finds in the whole file."""
+    done: dict[int, np.ndarray] = {}
+    for side in (0, 1):
+        shots = [scene.shots[side] for scene in scenes if not scene.frames]
+        if len(shots) > 1 and len({(id(shot.base), shot.shape) for shot in shots}) == 1:
+            if shots[0].base is None:
+                continue
+            parts = np.split(denoise(np.concatenate(shots)), len(shots))
+            done |= {id(shot): part for shot, part in zip(shots, parts, strict=True)}
+    return lambda pages: done[id(pages)] if id(pages) in done else denoise(pages)
 
 
 def blocks(shots: Shots) -> Iterator[Shots]:
@@ -278,12 +295,10 @@ def taken(scene: Scene, denoise: Denoise) -> Iterator[Shots]:
     else:
         groups = [scene.shots]
     for group in groups:
-        stack = np.concatenate(group[:2])
-        done = images.to_unit(denoise(stack))
-        pages = len(group[0])
-        for page in range(pages):
+        first, second = (images.to_unit(denoise(shot)) for shot in group[:2])
+        for page in range(len(group[0])):
             noisy = tuple(images.to_unit(shot[page]) for shot in group)
-            yield Shots(noisy, (done[page], done[pages + page]))
+            yield Shots(noisy, (first[page], second[page]))
 
 
 # ---- what is left in the residuals

@@ -51,8 +51,11 @@ class Options:
 
         return Console(stderr=True, quiet=self.quiet, highlight=False)
 
-    def torch_device(self) -> "torch.device":
-        """The device to use; InputError where the one asked for is not there."""
+    def torch_device(self, *, cpu: bool = False) -> "torch.device":
+        """The device to use, with `cpu` that if none was asked for.
+
+        InputError where the one asked for is not there.
+        """
         import torch
 
         there = {
@@ -60,6 +63,8 @@ class Options:
             "mps": torch.backends.mps.is_available(),
             "cpu": True,
         }
+        if self.device == "auto" and cpu:
+            return torch.device("cpu")
         if self.device == "auto":
             return torch.device(next(name for name, found in there.items() if found))
         if not there[self.device]:

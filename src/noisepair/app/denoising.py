@@ -18,7 +18,9 @@ from ..blind import Blind, Found, refuse
 from ..denoise import Denoiser
 from ..errors import InputError
 from ..files import make_folder
+from ..noise.given import Given
 from ..recipe import plain, seconds
+from ..runtimes import Asked, Name, carry, only_cpu
 from .console import Options
 from .pipeline import Ahead, Behind
 
@@ -34,10 +36,12 @@ def denoise(  # noqa: PLR0913  options of a command
     out: Path,
     model: str | None = None,
     sigma: str | None = None,
+    noise: str | None = None,
     strength: float = 1.0,
     adapt: str | None = None,
     tile: int | None = None,
     average: Annotated[bool, Parameter(negative="")] = False,
+    runtime: Asked = "auto",
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     options: Options = STANDARD,
 ) -> int:
@@ -55,6 +59,9 @@ def denoise(  # noqa: PLR0913  options of a command
     sigma
         Noise level in picture units, such as 25/255, for the bundled weights; measured in each
         picture if left out.
+    noise
+        What is known of the noise, for the bundled weights: 'poisson_gaussian gain=0.02
+        read=5/255', or a file that `noisepair check --json` wrote; instead of --sigma.
     strength
         Share of the noise that is to go, 0 to 1, by the bundled weights.
     adapt
@@ -65,6 +72,9 @@ def denoise(  # noqa: PLR0913  options of a command
     average
         The mean over all eight flips and quarter turns of a picture: a little better, in eight
         times the time.
+    runtime
+        What carries the network out: torch; openvino, on the CPU; onnx, for a .onnx file. auto is
+        torch and, where OpenVINO is installed and there are pixels enough for its start, that.
     overwrite
         Replace files that are already in --out.
     """
@@ -72,7 +82,10 @@ def denoise(  # noqa: PLR0913  options of a command
         raise InputError(f"--tile {tile} is not a size. Give pixels, such as 512, or leave it out.")
     files = images.find(inputs)
     places = destinations(files, out, overwrite=overwrite)
-    shelf = Shelf(model, options, average=average, sigma=level(sigma), strength=strength)
+    shelf = Shelf(
+        model, options, average=average, runtime=runtime, sigma=level(sigma), noise=known(noise),
+        strength=strength,
+    )  # fmt: skip
     budget = time_for(adapt, model)
     make_folder(out)
     with progress(options, len(files)) as show:
@@ -91,12 +104,17 @@ class Shelf:
     """The denoiser for a picture: the model that was asked for, or the bundled one that fits."""
 
     def __init__(
-        self, model: str | None, options: Options, *, average: bool, sigma: float | None,
-        strength: float,
+        self, model: str | None, options: Options, *, average: bool, runtime: Asked = "auto",
+        sigma: float | None = None, noise: Given | None = None, strength: float = 1.0,
     ):  # fmt: skip
-        self.device, self.average = options.torch_device(), average
+        self.device = options.torch_device(cpu=only_cpu(model or "colour", runtime))
+        self.average, self.runtime = average, runtime
         refuse(sigma, strength)
-        self.sigma, self.strength = sigma, strength
+        if sigma is not None and noise is not None:
+            raise InputError(
+                "--sigma and --noise both say how strong the noise is. Give one of them."
+            )
+        self.sigma, self.noise, self.strength = sigma, noise, strength
         self.known: dict[str, Denoiser | Blind] = {}
         self.model = model
         if model is not None:
@@ -105,16 +123,18 @@ class Shelf:
     def load(self, name: str) -> Denoiser | Blind:
         """Weights that come with noisepair are told of the noise; a trained model knows its own."""
         if name not in self.known:
-            found = Denoiser.load(name, self.device, average=self.average)
+            found = Denoiser.load(name, self.device, average=self.average, runtime=self.runtime)
             bundled = checkpoint.located(name) != Path(name)
-            if not bundled and (self.sigma is not None or self.strength != 1):
+            told = self.sigma is not None or self.noise is not None or self.strength != 1
+            if not bundled and told:
                 raise InputError(
-                    f"--sigma and --strength are for the bundled weights, and {name} was trained on"
-                    " noise that it knows. Leave them out, or leave out --model."
+                    f"--sigma, --noise and --strength are for the bundled weights, and {name} was"
+                    " trained on noise that it knows. Leave them out, or leave out --model."
                 )
             self.known[name] = (
-                Blind(found, sigma=self.sigma, strength=self.strength) if bundled else found
-            )
+                Blind(found, sigma=self.sigma, noise=self.noise, strength=self.strength)
+                if bundled else found
+            )  # fmt: skip
         return self.known[name]
 
     def fit(self, pixels: np.ndarray) -> Denoiser | Blind:
@@ -128,6 +148,7 @@ class Job:
 
     notes: Notes
     found: Found | None
+    runtime: Name
 
 
 Pending = tuple[Path, Path, Job, Future[Notes]]
@@ -181,13 +202,15 @@ class Row:
 
         if isinstance(fit, Blind):
             if self.budget is not None:
-                fit, said = adapted(fit, image.pixels, self.budget, show)
+                fit, said = adapted(fit, image.pixels, self.budget, show, self.shelf.runtime)
                 notes.insert(0, said)
             pixels, found = fit.pages(image.pixels, tile=self.tile, watch=watch)
         else:
             pixels = fit.pages(image.pixels, tile=self.tile, watch=watch)
         self.seconds += perf_counter() - began
-        return Job(tuple(notes), found), pixels
+        runtime = (fit.denoiser if isinstance(fit, Blind) else fit).runtime
+        self.advice |= {runtime.note: None}
+        return Job(tuple(notes), found, runtime.name), pixels
 
     def finish(self, pending: list["Pending"], *, wait: bool) -> None:
         """Say of the files that are written, in their order, what was found and not kept."""
@@ -198,7 +221,8 @@ class Row:
             except InputError as error:
                 self.fail(file, error)
                 continue
-            line: dict[str, Any] = {"file": str(file), "out": str(place), "notes": notes}
+            line: dict[str, Any] = {"file": str(file), "out": str(place), "notes": notes,
+                                    "runtime": job.runtime}  # fmt: skip
             if job.found:
                 notes.insert(0, job.found.sentence())
                 self.advice |= {job.found.advice: None}
@@ -211,7 +235,9 @@ class Row:
         self.options.say(f"{file}: {error}")
 
 
-def adapted(blind: Blind, pixels: np.ndarray, budget: float, show: Show) -> tuple[Blind, str]:
+def adapted(
+    blind: Blind, pixels: np.ndarray, budget: float, show: Show, runtime: Asked
+) -> tuple[Blind, str]:
     """Weights that learnt from the picture, where that helps; and what came of it."""
     from ..adapt import adapt  # brings in all of training
 
@@ -221,8 +247,9 @@ def adapted(blind: Blind, pixels: np.ndarray, budget: float, show: Show) -> tupl
     )
     if came.denoiser is None:
         return blind, came.sentence
-    came.denoiser.average = own.average
-    return Blind(came.denoiser, sigma=blind.sigma, strength=blind.strength), came.sentence
+    new = came.denoiser
+    new.average, new.runtime = own.average, carry(new.network, new.card.planes, own.device, runtime)
+    return blind.carried_by(new), came.sentence
 
 
 def time_for(text: str | None, model: str | None) -> float | None:
@@ -261,6 +288,15 @@ def level(text: str | None) -> float | None:
             " levels of 8 bits."
         )
     return float(value)
+
+
+def known(text: str | None) -> Given | None:
+    """The constants in words, or in a file of a check."""
+    if text is None:
+        return None
+    path = Path(text)
+    from_file = path.suffix == ".json" or path.is_file()
+    return Given.from_check(path) if from_file else Given.from_text(text)
 
 
 def held(image: images.Image) -> int:

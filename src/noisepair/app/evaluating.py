@@ -5,15 +5,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..denoise import Denoiser
 from ..errors import InputError
 from ..evaluate import Evaluation, examples
 from ..evaluate import evaluate as score
 from .console import Options
 from .denoising import progress
+from .judged import AsDenoised
 from .report import write_evaluation
 
 STANDARD = Options()
+NONE = "none"  # in place of a model
 
 
 def evaluate(  # noqa: PLR0913  a command has as many options as it has
@@ -22,7 +23,7 @@ def evaluate(  # noqa: PLR0913  a command has as many options as it has
     *,
     noisy: str | None = None,
     clean: str | None = None,
-    model: Path | None = None,
+    model: str | None = None,
     denoised: str | None = None,
     average: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
@@ -41,11 +42,12 @@ def evaluate(  # noqa: PLR0913  a command has as many options as it has
     clean
         Folder of clean pictures with the same file names.
     model
-        A model to denoise the noisy pictures with, instead of --denoised.
+        A model to denoise the noisy pictures with; left out, the weights that come with
+        noisepair, as in `noisepair denoise`. `none`: score the noisy pictures alone.
     denoised
-        Folder of denoised pictures with the same file names.
+        Folder of denoised pictures with the same file names, instead of --model.
     average
-        With --model: the mean over all eight flips and quarter turns of each picture.
+        The mean over all eight flips and quarter turns of each picture.
     out
         Folder for report.html, scores.csv, a box plot, and a gallery of worst, median and best.
     data_range
@@ -55,17 +57,20 @@ def evaluate(  # noqa: PLR0913  a command has as many options as it has
     if model and denoised:
         raise InputError("--model and --denoised both say what is denoised. Give one of them.")
     before = one_source(val, noisy, clean)
-    if average and not model:
+    own = denoised is None and model != NONE
+    if average and not own:
         raise InputError("--average is how a model denoises, and there is none. Give --model.")
-    device = options.torch_device()
-    denoiser = Denoiser.load(model, device, average=average) if model else denoised
+    judged = AsDenoised(model, options, average=average) if own else None
+    denoiser = judged or denoised
     with progress(options, 1) as show:
         scores = score(
             before, clean, denoiser, data_range=data_range, watch=lambda done, of: show(done / of)
         )
     options.say(*(f"{name}: {reason}" for name, reason in scores.failed.items()))
     plain = scores.as_json()
-    lines = table(scores)
+    lines = "\n".join([table(scores), *(judged.lines() if judged else [])])
+    if judged:
+        plain["denoiser"] = judged.as_json()
     if out:
         page = write_evaluation(out, scores, examples(scores, before, clean, denoiser))
         lines += f"\nThe report is {page}."

@@ -7,13 +7,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .. import checkpoint
-from ..denoise import Denoiser
 from ..errors import InputError
 from ..sources import Source, open_source, unseen
 from ..verdict import Verdict
 from ..verdict import verdict as judge
 from .console import Options
 from .denoising import progress
+from .judged import AsDenoised
 from .verdict_report import write_verdict
 
 STANDARD = Options()
@@ -24,7 +24,7 @@ def verdict(
     source2: str | None = None,
     /,
     *,
-    model: Path,
+    model: str | None = None,
     frames: Annotated[bool, Parameter(negative="")] = False,
     pattern: str | None = None,
     average: Annotated[bool, Parameter(negative="")] = False,
@@ -41,7 +41,8 @@ def verdict(
     source2
         The second folder, or file.
     model
-        A folder that `noisepair train` wrote.
+        A folder that `noisepair train` wrote; left out, the weights that come with noisepair, and
+        each shot is denoised as `noisepair denoise` would.
     frames
         The source is a sequence, and neighbouring frames show the same scene.
     pattern
@@ -51,11 +52,12 @@ def verdict(
     report
         Folder for report.html: every figure with what it means, and the pictures to look at.
     """
-    denoiser = Denoiser.load(model, options.torch_device(), average=average)
+    denoiser = AsDenoised(model, options, average=average)
     shots = evidence(open_source(source, source2, frames=frames, pattern=pattern), model, options)
     with progress(options, 1) as show:
         found = judge(denoiser, shots, watch=show)
-    lines, plain = told(found), found.as_json()
+    lines = "\n".join([told(found), *denoiser.lines()])
+    plain = {**found.as_json(), "denoiser": denoiser.as_json()}
     if report:
         page = write_verdict(report, found, shots, denoiser)
         lines += f"\nThe report is {page}."
@@ -64,10 +66,10 @@ def verdict(
     return 0
 
 
-def evidence(shots: Source, model: Path, options: Options) -> Source:
+def evidence(shots: Source, model: str | None, options: Options) -> Source:
     """The scenes that the model was not trained on; InputError where there is none."""
     options.say(*shots.lines())
-    seen = checkpoint.read_seen(model)
+    seen = None if model is None else checkpoint.read_seen(checkpoint.located(model))
     if seen is None:
         options.say("The model does not say what it was trained on: make sure that it is not this.")
         return shots

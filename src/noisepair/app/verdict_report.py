@@ -9,11 +9,10 @@ from scipy import ndimage
 
 from .. import images
 from ..check import Check
-from ..denoise import Denoiser
 from ..evaluate import Case
 from ..intervals import Estimate
 from ..sources import Scene, Source
-from ..verdict import SceneRow, Verdict
+from ..verdict import Paged, SceneRow, Verdict
 from . import figures
 from .figures import AFTER, BEFORE, INK, canvas
 from .report import Drawing, Photo, Section, Table, Value, write_page
@@ -170,7 +169,7 @@ def pictures(found: Check, shots: Source) -> Photo:
 # ---- the verdict
 
 
-def write_verdict(folder: Path, found: Verdict, shots: Source, denoiser: Denoiser) -> Path:
+def write_verdict(folder: Path, found: Verdict, shots: Source, denoiser: Paged) -> Path:
     """report.html of a verdict."""
     gain = found.gain.text(1, sign=True)
     words = {
@@ -293,7 +292,7 @@ def looked_at(found: Verdict, shots: Source, denoise: Callable[[np.ndarray], np.
 
 def case(scene: Scene, label: str, denoise: Callable[[np.ndarray], np.ndarray]) -> Case:
     pages = [images.to_unit(shot[0]) for shot in scene.shots[:2]]
-    done = images.to_unit(denoise(np.stack([shot[0] for shot in scene.shots[:2]])))
+    done = [images.to_unit(denoise(shot)[0]) for shot in scene.shots[:2]]
     shared = (pages[0] - done[0]) * (pages[1] - done[1])
     smooth = ndimage.gaussian_filter(shared.mean(-1, keepdims=True), (3, 3, 0))
     root = np.sign(smooth) * np.sqrt(np.abs(smooth))

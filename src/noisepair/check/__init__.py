@@ -30,10 +30,12 @@ from ..sources import Given, Scene, Source, open_source
 from ._alone import alone
 from ._measure import GRAIN_DOUBT, LAGS, Pair, Sums, measured, neighbours, of_shift, tiled, together
 from ._noise import Curve, Pattern, curve, fixed_pattern
+from ._single import Alone, check_alone
 from ._words import Facts, Finding, advice, findings, verdict_of
 
 __all__ = [
-    "QUICK", "Check", "Finding", "Pair", "SceneRow", "alone", "check", "neighbours", "pairs_of",
+    "QUICK", "Alone", "Check", "Finding", "Pair", "SceneRow", "alone", "check", "check_alone",
+    "neighbours", "pairs_of",
 ]  # fmt: skip
 
 PIXELS = 8_000_000  # looked at: more change no answer

@@ -32,15 +32,10 @@ def alone(pictures: Sequence[np.ndarray]) -> str | None:
     A sentence where noise is correlated from pixel to pixel, which all pairings of one shot assume
     that it is not; none where it is not, or too little is there to tell.
     """
-    every = max(1, round(sum(picture[..., 0].size for picture in pictures) / PIXELS))
-    seen = [picture[:SIDE, :SIDE] for picture in pictures[::every]]
-    far = dict[str, float]()
-    for way, turned in (("to the right", seen), ("down", [one.swapaxes(0, 1) for one in seen])):
-        planes = [looked_at(one) for one in turned]
-        for plane in range(planes[0].shape[-1]):
-            rho, error = lag_one([one[..., plane] for one in planes])
-            if abs(rho) > max(abs(far.get(way, 0.0)), NOTICED, BEYOND * error):
-                far[way] = rho
+    far = {
+        way: rho for way, (rho, error) in neighbours_of(pictures).items()
+        if abs(rho) > max(NOTICED, BEYOND * error)
+    }  # fmt: skip
     if not far:
         return None
     worst = max(far, key=lambda way: abs(far[way]))
@@ -50,6 +45,21 @@ def alone(pictures: Sequence[np.ndarray]) -> str | None:
         " will keep part of it. Give two shots of the scene and leave --pairs out, or the file from"
         " before it was compressed, scaled or smoothed."
     ).replace("-0.", "−0.")
+
+
+def neighbours_of(pictures: Sequence[np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Correlation and its standard error, `to the right` and `down`, of the plane with the most.
+
+    An error of inf where too little is there to tell.
+    """
+    every = max(1, round(sum(picture[..., 0].size for picture in pictures) / PIXELS))
+    seen = [picture[:SIDE, :SIDE] for picture in pictures[::every]]
+    found = {}
+    for way, turned in (("to the right", seen), ("down", [one.swapaxes(0, 1) for one in seen])):
+        planes = [looked_at(one) for one in turned]
+        each = [lag_one([one[..., at] for one in planes]) for at in range(planes[0].shape[-1])]
+        found[way] = max(each, key=lambda one: (abs(one[0]) > BEYOND * one[1], abs(one[0])))
+    return found
 
 
 def looked_at(picture: np.ndarray) -> np.ndarray:

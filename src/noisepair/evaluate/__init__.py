@@ -78,9 +78,10 @@ def examples(
     """
     trios = arrange(noisy, clean, denoised, names)
     scale = ruler([trio.clean for trio in trios], evaluation.data_range)
-    shown = []
-    for label, i in evaluation.cases().items():
-        file, page = evaluation.scores[i].place
-        [case] = trios[file].cases(scale, only=page)
-        shown.append(replace(case, label=label))
-    return shown
+    places = {label: evaluation.scores[i].place for label, i in evaluation.cases().items()}
+    found: dict[tuple[int, int], Case] = {}
+    for file in dict.fromkeys(file for file, _ in places.values()):
+        pages = sorted({page for of, page in places.values() if of == file})
+        cases = trios[file].cases(scale, only=pages)
+        found |= {(file, page): case for page, case in zip(pages, cases, strict=True)}
+    return [replace(found[place], label=label) for label, place in places.items()]

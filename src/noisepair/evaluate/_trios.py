@@ -23,13 +23,12 @@ class Trio:
     clean: Entry
     denoised: Entry | Denoise | None
 
-    def cases(self, ruler: Ruler, only: int | None = None) -> Iterator[Case]:
-        """One case a page, made when asked for; `only` one of them if a page is given."""
+    def cases(self, ruler: Ruler, only: Sequence[int] | None = None) -> Iterator[Case]:
+        """One case a page, made when asked for; of `only` these pages, if they are given."""
         noisy, clean = self.noisy.read(), self.clean.read()
         same_scene(self.noisy.name, noisy, self.clean.name, clean)
-        pages = slice(None) if only is None else slice(only, only + 1)
-        made = self.made(noisy, pages)
-        for page, after in zip(range(len(noisy))[pages], made, strict=True):
+        pages = list(range(len(noisy)) if only is None else only)
+        for page, after in zip(pages, self.made(noisy, pages), strict=True):
             name = self.noisy.name + (f", page {page + 1}" if len(noisy) > 1 else "")
             if after is not None:
                 finite(after, f"{name}, denoised,")
@@ -42,12 +41,19 @@ class Trio:
                 ruler.data_range,
             )
 
-    def made(self, noisy: np.ndarray, pages: slice) -> Iterable[np.ndarray | None]:
-        """What became of each of these pages."""
+    def made(self, noisy: np.ndarray, pages: Sequence[int]) -> Iterable[np.ndarray | None]:
+        """What became of each of these pages.
+
+        A denoiser that says `whole`, for it looks at all pages to denoise one, is given them all.
+        """
         if self.denoised is None:
-            return repeat(None, len(noisy[pages]))
+            return repeat(None, len(pages))
+        if getattr(self.denoised, "whole", False):
+            done = list(denoised_pages(self.denoised, noisy))  # type: ignore[arg-type]
+            return [done[page] for page in pages]
         if callable(self.denoised):
-            return denoised_pages(self.denoised, noisy[pages])
+            all_of_them = len(pages) == len(noisy)
+            return denoised_pages(self.denoised, noisy if all_of_them else noisy[pages])
         made = self.denoised.read()
         same_scene(self.denoised.name, made, self.noisy.name, noisy)
         return made[pages]

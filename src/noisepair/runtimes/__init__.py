@@ -4,10 +4,12 @@ A runtime maps a batch (B, C, H, W) of float32, as the network sees pictures, to
 shape, and says what tiling must know of it (`models.Tileable`).
 
     torch      a model folder, on any device
+    auto       a model folder: torch, and on the CPU OpenVINO once enough pixels have come
     openvino   a model folder, or what `noisepair export --openvino` wrote (.xml); on the CPU
     onnx       what `noisepair export --onnx` wrote (.onnx), by onnxruntime; on the CPU
 """
 
+from ._auto import WORTH, Auto
 from ._choose import FILES, Asked, carry, only_cpu, opened, require
 from ._onnx import CARD, DENOISED, NOISY, ONNX
 from ._opened import Opened
@@ -22,7 +24,9 @@ __all__ = [
     "NOISY",
     "ONNX",
     "SIZES",
+    "WORTH",
     "Asked",
+    "Auto",
     "Name",
     "OpenVINO",
     "Opened",

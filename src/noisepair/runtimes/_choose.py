@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, choose
+from ._auto import Auto
 from ._onnx import ONNX
 from ._opened import Opened
 from ._openvino import OpenVINO
@@ -17,15 +18,18 @@ from ._torch import Name, Runtime, Torch
 
 Asked = Literal["auto", "torch", "onnx", "openvino"]
 FILES: dict[str, Name] = {".onnx": "onnx", ".xml": "openvino"}  # what a file's name says of it
-EXTRAS = {"openvino": "fast", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
+EXTRAS = {
+    "openvino": "fast", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
+    "cv2": "descriptors",
+}  # fmt: skip
 
 
 def carry(network: nn.Module, planes: int, device: torch.device, asked: Asked = "auto") -> Runtime:
     """A torch network by the runtime that was asked for.
 
-    `auto` is OpenVINO where it is installed, `pays`, and gives what torch gives; torch everywhere
-    else, with a note where OpenVINO was there and could not. Raises InputError where the one that
-    was asked for is not installed, is for other devices, or cannot carry this network out.
+    `auto` is torch and, where OpenVINO is installed and `pays`, that from some number of pixels on.
+    Raises InputError where the one that was asked for is not installed, is for other devices, or
+    cannot carry this network out.
     """
     choose("runtime", asked, dict.fromkeys(get_args(Asked)))
     if asked == "onnx":
@@ -33,21 +37,19 @@ def carry(network: nn.Module, planes: int, device: torch.device, asked: Asked = 
             "The runtime onnx is for a .onnx file, and this is a model folder. Write the file with"
             " `noisepair export MODEL --onnx FILE.onnx` and give that, or leave the runtime out."
         )
-    if asked == "openvino":
-        require("openvino")
-        refuse_gpu("The runtime openvino", device)
-    elif asked == "torch" or not pays(device):
+    if asked == "auto" and pays(device):
+        return Auto(network, planes, device)
+    if asked != "openvino":
         return Torch(network, device)
+    require("openvino")
+    refuse_gpu("The runtime openvino", device)
     try:
         return OpenVINO.of(network, planes)
     except Unable as error:
-        if asked == "openvino":
-            raise InputError(
-                f"OpenVINO cannot carry this model out: {error}. Leave the runtime out, or choose"
-                " torch."
-            ) from error
-        note = f"OpenVINO is installed and cannot carry this model out: {error}. torch does."
-        return Torch(network, device, note)
+        raise InputError(
+            f"OpenVINO cannot carry this model out: {error}. Leave the runtime out, or choose"
+            " torch."
+        ) from error
 
 
 def pays(device: torch.device) -> bool:
@@ -77,7 +79,7 @@ def opened(path: Path, device: torch.device, asked: Asked = "auto") -> Opened:
     return OpenVINO.read(path, path.with_suffix(".bin"))
 
 
-def only_cpu(model: str | Path, asked: Asked) -> bool:
+def only_cpu(model: str | Path, asked: Asked = "auto") -> bool:
     """Whether this model, by what was asked for, runs on the CPU alone."""
     return asked in ("onnx", "openvino") or Path(model).suffix in FILES
 

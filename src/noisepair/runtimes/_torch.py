@@ -46,11 +46,12 @@ class Torch:
     """A torch module on its device."""
 
     name: Name = "torch"
+    note = ""
 
-    def __init__(self, network: nn.Module, device: torch.device, note: str = ""):
+    def __init__(self, network: nn.Module, device: torch.device):
         order = torch.channels_last
         self.network = network.eval().to(device, memory_format=order)  # type: ignore[call-overload]
-        self.device, self.note = device, note
+        self.device = device
         self.radius, self.multiple = int(self.network.radius), int(self.network.multiple)
         self.bytes_a_pixel = int(self.network.bytes_a_pixel)
 

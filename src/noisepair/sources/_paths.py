@@ -140,7 +140,8 @@ def by_name(files: list[Path], path: Path) -> tuple[dict[str, list[Path]], list[
             f"In {path} {len(alone)} of {len(groups)} scenes have one shot only:"
             f" {', '.join(shorten(alone))}. Name shots as a_1.png and a_2.png, say how they pair"
             " with --pattern '{scene}_{shot}.png', give a second folder, pass --frames for a"
-            " sequence, or --noise gaussian if these pictures are clean."
+            " sequence, or --noise gaussian if these pictures are clean. Single pictures: look with"
+            " noisepair check --alone what their noise allows."
         )
     if len(groups) == 1 and len(files) > 2:
         raise InputError(
@@ -183,7 +184,8 @@ def one_file(path: Path, *, frames: bool) -> Source:
     if count > 1:
         raise InputError(
             f"{path} holds {count} pages. If neighbouring pages show the same scene pass --frames;"
-            " if it is one of two shots give the other as a second source."
+            " if it is one of two shots give the other as a second source; if each page is a"
+            " picture by itself, look with noisepair check --alone what their noise allows."
         )
     raise InputError(
         f"{path} is one picture, and Noise2Noise needs two shots of a scene."

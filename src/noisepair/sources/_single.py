@@ -30,7 +30,8 @@ def of_path(path: Path) -> Source:
         raise InputError(f"There is nothing at {path}. Give a noisy picture, or a folder of them.")
     if path.suffix.lower() in COURSE:
         raise InputError(
-            f"{path} holds two shots of each scene, and one shot alone tells less. Leave pairs out."
+            f"{path} holds two shots of each scene, and one shot alone tells less. Leave pairs out,"
+            " or --alone."
         )
     if path.suffix.lower() in ARRAYS:
         return of_arrays(path.name, list(load_arrays(path).values()))
