@@ -123,7 +123,7 @@ def kind(planes: int) -> str:
 
 @lru_cache
 def denoiser(folder: Path, method: str) -> Denoiser:
-    model = Denoiser.load(folder, average=method == "ours averaged")
+    model = Denoiser.load(folder, average=method == "ours averaged", runtime="torch")
     if method == "ours bfloat16":
         model.card = replace(model.card, recipe=replace(model.card.recipe, precision="bfloat16"))
     return model

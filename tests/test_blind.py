@@ -351,6 +351,15 @@ def test_a_picture_brighter_than_1_is_denoised_in_its_range(colour):
     )
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_floats_of_any_size_are_denoised_alike(grey, factor):
+    noisy = spoilt(photograph()[..., :1], 25)
+    usual, _ = Blind(grey).pages(4 * noisy)
+    done, found = Blind(grey).pages((factor * noisy).astype(np.float32))
+    np.testing.assert_allclose(done / factor, usual / 4, atol=0.02)
+    assert found.share == pytest.approx(1, abs=0.1)
+
+
 def test_what_the_weights_see_is_within_what_they_know():
     rng = np.random.default_rng(0)
     page = rng.random((1, 50, 50, 3)).astype(np.float32)

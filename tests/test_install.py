@@ -68,7 +68,7 @@ def test_without_the_wheel_the_checkout_would_have_run(tmp_path):
 
 
 def test_the_wheel_does_the_main_job(site, tmp_path):
-    job = ["-m", "noisepair", "demo", "--budget", "3s", "--out", "demo"]
+    job = ["-m", "noisepair", "demo", "--budget", "1s", "--out", "demo"]
     python(*job, folder=tmp_path, before=site)
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     assert (tmp_path / "demo" / "report.html").exists()

@@ -89,7 +89,7 @@ def coverage(draw, truth, estimate):
     return float(np.mean([truth in estimate(draw(rng)) for _ in range(TRIALS)]))
 
 
-@pytest.mark.parametrize("n", [8, 20, 60])
+@pytest.mark.parametrize("n", [8, 30])
 def test_scenes_drawn_again_hold_the_truth_95_times_in_100(n):
     """Errors of scenes as skewed as those of photographs (log-normal, 2 dB)."""
     wide = 0.46

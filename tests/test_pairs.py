@@ -443,7 +443,8 @@ def test_pixels_exchanges_half_of_them_all_planes_of_one_together():
     assert abs(along) < 5 / share.numel() ** 0.5
 
 
-@pytest.mark.parametrize("lines",
+@pytest.mark.parametrize(
+    "lines",
     [{"augment": ("pixels",)}, {"blur": 1.5}, {"extra_noise": 0.1}, {"input_noise": 0.1}],
 )
 def test_variation_depends_on_the_seed_and_the_step_alone(lines):

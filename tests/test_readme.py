@@ -34,12 +34,18 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["clean"].dtype == np.uint8
 
 
-def test_the_lesson_runs_from_its_first_line_to_its_last(capsys):
-    """All blocks in one namespace, as a reader types them; its own assertions judge it."""
+@pytest.mark.parametrize(("steps", "gain"), [(60, 3), pytest.param(300, 6, marks=pytest.mark.slow)])
+def test_the_lesson_runs_from_its_first_line_to_its_last(capsys, steps, gain):
+    """All blocks in one namespace, as a reader types them; its own assertions judge it.
+
+    After a fifth of its steps it has to have learnt half as much.
+    """
+    code = "\n".join(blocks(ROOT / "docs/scratch/by-hand.md", "python"))
+    assert (code.count("300"), code.count("before + 6")) == (3, 2)
+    code = code.replace("300", str(steps)).replace("before + 6", f"before + {gain}")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         try:
-            code = "\n".join(blocks(ROOT / "docs/scratch/by-hand.md", "python"))
             exec(code, {})
         finally:
             torch.set_grad_enabled(True)

@@ -521,7 +521,6 @@ def test_openvino_that_went_leaves_ctrl_c_as_it_was(openvino, going, kept):
     """Control: left to itself it leaves signals a stack that is none."""
     code = f"""
 import contextlib, gc, runpy, signal, sys, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
 sys.modules["openvino_telemetry"] = None
 import openvino
 ours = runpy.run_path({_signals.__file__!r})["signal_stack_kept"]

@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 
 import noisepair
 from noisepair import checkpoint, files, hardware, learners
+from noisepair.app.cli import main
 from noisepair.denoise import Denoiser
 from noisepair.errors import InputError
 from noisepair.losses import LOSSES
@@ -448,27 +449,31 @@ def command(road, out, *more):
     }  # fmt: skip
     options = [word for name, value in lines.items() for word in (f"--{name}", str(value))]
     sources = [str(road / "a.npy"), str(road / "b.npy")]
-    return [sys.executable, "-m", "noisepair", "train", *sources, *options, *more]
+    return ["train", *sources, *options, *more]
 
 
 def start(road, out, *more):
     paths = [str(SRC.parent), os.environ.get("PYTHONPATH", "")]
     setting = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(
-        command(road, out, *more), env=setting, text=True,
+        [sys.executable, "-m", "noisepair", *command(road, out, *more)], env=setting, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
-def finish(process):
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out, err
+def finish_here(road, out, *more):
+    """In this process, with as many threads as those that are started have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert main(command(road, out, *more)) == 0
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def whole(road):
-    finish(start(road, road / "whole"))
+    finish_here(road, road / "whole")
     return road / "whole"
 
 
@@ -496,14 +501,10 @@ def killed_again_and_again(road, whole, out, rounds, rng):
         assert code in (0, -signal.SIGKILL), err
         deaths += code == -signal.SIGKILL
         resume = ["--resume"]
-    finish(start(road, out, "--resume"))
+    finish_here(road, out, "--resume")
     assert deaths, "control: at least one process did die"
     assert same_run(whole, out)
     assert sorted(contents(out)) == sorted(contents(whole))
-
-
-def test_a_process_killed_again_and_again_gives_the_same_weights(road, whole):
-    killed_again_and_again(road, whole, road / "killed", 2, random.Random(1))
 
 
 @pytest.mark.slow
@@ -512,11 +513,18 @@ def test_any_number_of_kills_gives_the_same_weights(road, whole, seed):
     killed_again_and_again(road, whole, road / f"killed {seed}", 5, random.Random(100 + seed))
 
 
-def test_ctrl_c_ends_with_130_and_says_how_to_go_on(road, whole):
+def test_killed_and_then_stopped_by_ctrl_c_it_says_how_to_go_on_to_the_same_weights(
+    road, whole, capsys
+):
+    """Three processes: the first can do nothing at its end, the second ends with 130."""
     out = road / "stopped"
-    code, _, err = signalled(road, out, signal.SIGINT, 0.05)
+    code, _, err = signalled(road, out, signal.SIGKILL, 0)
+    assert code == -signal.SIGKILL, err
+    killed = checkpoint.load_tensors(out / checkpoint.STATE)[1]["step"]
+    code, _, err = signalled(road, out, signal.SIGINT, 0, "--resume")
     assert code == 130, err
     assert "Traceback" not in err
+    assert f"Continuing from step {killed}." in err
     assert re.search(r"Stopped at step \d+; all of it is saved\. Go on with:", err)
     said = err.strip().splitlines()[-1]
     assert said.strip().startswith("noisepair train ")
@@ -524,10 +532,11 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(road, whole):
     assert str(out) in said
     step = checkpoint.load_tensors(out / checkpoint.STATE)[1]["step"]
     assert f"Stopped at step {step};" in err
-    assert step < STEPS, "control: it did stop"
-    _, err = finish(start(road, out, "--resume"))
-    assert f"Continuing from step {step}." in err
+    assert killed < step < STEPS, "control: it did stop"
+    finish_here(road, out, "--resume")
+    assert f"Continuing from step {step}." in capsys.readouterr().err
     assert same_run(whole, out)
+    assert sorted(contents(out)) == sorted(contents(whole))
 
 
 # — which weights are kept —
@@ -692,7 +701,7 @@ def timed_run(budget, step, validation, saving, first=None):
 
 @settings(max_examples=12)
 @given(
-    budget=st.floats(3, 20),
+    budget=st.floats(3, 10),
     step=st.floats(0.05, 0.2),
     validation=st.floats(0, 0.5),
     saving=st.floats(0, 0.05),
@@ -740,20 +749,29 @@ def test_a_reserve_that_is_forgotten_overruns(monkeypatch):
 
 
 def test_a_resumed_budget_counts_the_time_before(tmp_path, monkeypatch):
-    lines = recipe(steps=None, budget=0.6)
+    """Twenty steps of a tenth of a second; it was stopped after five, for a long while."""
+    fake, step = FakeTime(), learners.AutogradLearner.step
+    monkeypatch.setattr(training, "time", fake)
+
+    def slow(learner, pair, used):
+        fake.now += 0.1
+        return step(learner, pair, used)
+
+    monkeypatch.setattr(learners.AutogradLearner, "step", slow)
+    lines, began = recipe(steps=None, budget=2.0), fake.now
     stop = train(*shots(), out=tmp_path / "m", recipe=lines, watch=at_step(5))
     before = stop.card.provenance["result"]
-    _, state = checkpoint.load_tensors(tmp_path / "m" / checkpoint.STATE)
-    assert before["steps"] == 5
-    assert before["complete"] is False
-    began, first = time.perf_counter(), []
-    train(*shots(), out=tmp_path / "m", resume=True, watch=first.append)
-    rest = time.perf_counter() - began
-    assert first[0].step == 6
-    assert first[0].seconds > state["seconds"]
+    assert (before["steps"], before["complete"]) == (5, False)
+    assert before["seconds"] == pytest.approx(0.5)
+    fake.now += 1000.0
+    seen = []
+    train(*shots(), out=tmp_path / "m", resume=True, watch=seen.append)
+    assert seen[0].step == 6
+    assert seen[0].seconds == pytest.approx(0.6)
     came = checkpoint.read_card(tmp_path / "m").provenance["result"]
-    assert came["complete"]
-    assert came["seconds"] - before["seconds"] < rest, "its clock did not begin anew"
+    assert (came["steps"], came["complete"]) == (20, True), "its clock did not begin anew"
+    assert came["seconds"] == pytest.approx(2)
+    assert fake.now - began == pytest.approx(1002)
 
 
 @pytest.mark.slow

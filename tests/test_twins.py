@@ -20,6 +20,7 @@ NETWORKS = {
     "autoencoder": UNet(channels=(4, 8), head=(4,), convs=2, skips=False, pool="max", slope=0.0),
     "noise2noise": replace(NOISE2NOISE, channels=(6,) * 4, head=(8, 4), output="sigmoid"),
     "dncnn": DnCNN(depth=4, width=6),
+    "dncnn-leaky": DnCNN(depth=4, width=6, slope=0.2),
 }
 
 

@@ -352,13 +352,14 @@ def capped(noisy: np.ndarray, done: np.ndarray, sigma: float) -> float:
 
     Each pixel counts for 10 σ at most, so that a few lights far beyond white do not decide.
     """
-    total = sum(
-        float(
-            np.minimum(np.square(images.to_unit(one) - images.to_unit(two)), 100 * sigma**2).sum()
-        )
-        for one, two in bands(noisy, done)
-    )
-    return min(1.0, sigma / max(math.sqrt(total / noisy.size), 1e-12))
+    if sigma == 0:
+        return 0.0
+    total = 0.0
+    for one, two in bands(noisy, done):
+        with np.errstate(over="ignore"):  # of a sigma that float32 can hardly hold
+            sigmas = np.abs(images.to_unit(one) - images.to_unit(two)) / sigma
+        total += float(np.square(np.minimum(sigmas, 10)).sum())
+    return 1 / max(1.0, math.sqrt(total / noisy.size))
 
 
 def mixed(noisy: np.ndarray, done: np.ndarray, share: float) -> np.ndarray:

@@ -116,9 +116,10 @@ class Shelf:
             )
         self.sigma, self.noise, self.strength = sigma, noise, strength
         self.known: dict[str, Denoiser | Blind] = {}
-        self.model = model
-        if model is not None:
-            self.load(model)
+        own = model is None or (model == "bundled" and not Path(model).exists())
+        self.model = None if own else model
+        if self.model is not None:
+            self.load(self.model)
 
     def load(self, name: str) -> Denoiser | Blind:
         """Weights that come with noisepair are told of the noise; a trained model knows its own."""
