@@ -87,6 +87,8 @@ def test_evaluate_says_how_it_was_denoised(folder, capsys, tmp_path):
     assert "Denoised by the bundled weights (colour, grey), the noise of each picture meas" in out
     named = found(capsys, "evaluate", *sides, "--model", "colour")
     assert named["denoiser"]["models"] == ["colour"]
+    fitting = found(capsys, "evaluate", *sides, "--model", "bundled")
+    assert fitting["denoiser"]["models"] == ["colour", "grey"]
 
 
 def test_evaluate_of_the_noisy_alone_is_asked_for_by_none(folder, capsys):

@@ -8,16 +8,45 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from textwrap import indent
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..errors import InputError
 
-COMMANDS = {
+HPATCHES = {
+    "evaluate": (
+        "hpatches",
+        """Score local descriptors by the rules of HPatches: verification, matching, retrieval.
+
+        DESCRIPTORS is a folder in the benchmark's layout (v_wall/e1.csv and so on) or an .npz;
+        without it --model describes the sheets in --patches. Beside the one number of a task, with
+        a 95 % interval over sequences, stand the full tables. Collapsed networks are told: under
+        the official rules a constant descriptor has perfect retrieval.""",
+        """noisepair hpatches evaluate descriptors --tasks hpatches-benchmark/tasks
+        noisepair hpatches evaluate mine.npz --patches hpatches-release --task matching --json
+        noisepair hpatches evaluate --model rootsift --patches nhpatches --noisy --ties expected""",
+    ),
+    "make": (
+        "making_patches",
+        """Make an HPatches-style set of sequences with homographies, or of single photographs.
+
+        Hessian, Harris and DoG regions of each reference, found again with easy, hard and tough
+        jitter in five other pictures: 65×65, and 32×32 with noisy copies, in HPatches' layout with
+        a split and lists. It is not HPatches; figures from one say nothing of the other. Needs the
+        extra descriptors: pip install 'noisepair[descriptors]'.""",
+        """noisepair hpatches make photographs --out patches
+        noisepair hpatches make BSDS500/train BSDS500/test --test BSDS500/val --out patches
+        noisepair hpatches make graf v_churchill --held-out 1 --out patches --seed 7 --json""",
+    ),
+}
+
+# A command's module, or the commands of a group; its help; examples.
+COMMANDS: dict[str, tuple[str | Mapping[str, tuple[Any, str, str]], str, str]] = {
     "train": (
         "training",
         """Train a denoiser on noisy shots of scenes; no clean picture is needed.
@@ -34,8 +63,10 @@ COMMANDS = {
         "checking",
         """Say whether noisy shots are fit to train on: alignment, exposure, independence, noise.
 
-        Asked of the shots alone; no clean picture is needed, and nothing is trained.""",
+        Asked of the shots alone; no clean picture is needed, and nothing is trained. Of one picture
+        it says how strong the noise is, and whether each pixel has its own.""",
         """noisepair check shots_a shots_b
+        noisepair check ONE.tif
         noisepair check stack.tif --frames --report checked
         noisepair check scenes --json""",
     ),
@@ -57,6 +88,7 @@ COMMANDS = {
         Without --model by weights that come with noisepair: the noise of each picture is measured
         first, and no more than that is taken off.""",
         """noisepair denoise photo.jpg --out .
+        noisepair denoise noisy --noise "poisson_gaussian gain=0.02 read=5/255" --out denoised
         noisepair denoise noisy --model model --out denoised
         noisepair denoise "shots/*.tif" night.png --model model --out denoised""",
     ),
@@ -122,6 +154,12 @@ COMMANDS = {
         noisepair info model
         noisepair info noise2noise --planes 1 --json""",
     ),
+    "hpatches": (
+        HPATCHES,
+        "Judge local descriptors on noisy patches, by the rules of HPatches.",
+        """noisepair hpatches evaluate descriptors --tasks hpatches-benchmark/tasks
+        noisepair hpatches make photographs --out patches""",
+    ),
     "demo": (
         "demo",
         "Train, denoise and show the result in two minutes, on pictures that are already here.",
@@ -138,14 +176,26 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says that it was stopped
 )
-for name, (module, text, examples) in COMMANDS.items():
-    app.command(
-        f"noisepair.app.{module}:{name}",
-        name=name,
-        help=re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(text)),  # one line a paragraph
-        help_format="plaintext",
-        help_epilogue="Examples:\n" + indent(cleandoc(examples), "  "),
-    )
+
+
+def add(to: App, commands: Mapping[str, tuple[Any, str, str]]) -> None:
+    """Commands that are imported when they are called, and groups of them."""
+    for name, (place, text, examples) in commands.items():
+        words: dict[str, Any] = {
+            "name": name,
+            "help": re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(text)),  # one line a paragraph
+            "help_format": "plaintext",
+            "help_epilogue": "Examples:\n" + indent(cleandoc(examples), "  "),
+        }
+        if isinstance(place, str):
+            to.command(f"noisepair.app.{place}:{name}", **words)
+        else:
+            group = App(**words)
+            add(group, place)
+            to.command(group)
+
+
+add(app, COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
