@@ -157,3 +157,28 @@ def test_settings_that_no_network_can_have_are_refused(wrong):
 def test_memory_is_said_to_be_no_less_than_its_two_largest_maps():
     assert DnCNN()(3).bytes_a_pixel >= 2 * 4 * 64
     assert DnCNN(width=32)(3).bytes_a_pixel < DnCNN()(3).bytes_a_pixel
+
+
+# — as report 004 has it —
+
+
+def test_a_slope_lets_through_what_a_relu_stops():
+    leaky, plain = built(DnCNN(depth=4, width=5, slope=0.2)), built(SMALL)
+    assert leaky.slope == 0.2
+    plain.load_state_dict(leaky.state_dict())
+    noisy = noise(2, 2, 7, 9)
+    assert (run(leaky, noisy) - run(plain, noisy)).abs().max() > 1e-3
+    h = noisy
+    for layer in leaky.noise:
+        leaks = isinstance(layer, nn.LeakyReLU)
+        h = h.clamp(min=0) + 0.2 * h.clamp(max=0) if leaks else layer(h)
+    torch.testing.assert_close(run(leaky, noisy), noisy - h.detach(), rtol=0, atol=1e-12)
+
+
+def test_white_inside_is_a_change_of_units():
+    grey, unit = built(DnCNN(depth=4, width=5, white=255.0)), built(SMALL)
+    for name, value in grey.state_dict().items():
+        if name.endswith("bias"):
+            value.mul_(255)
+    noisy = noise(2, 2, 7, 9)
+    torch.testing.assert_close(run(grey, noisy), run(unit, noisy), rtol=0, atol=1e-12)

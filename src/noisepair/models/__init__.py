@@ -19,17 +19,20 @@ from .by_hand import by_hand, expressible
 from .dncnn import DnCNN
 from .drunet import DRUNet
 from .ffdnet import FFDNet
+from .patch import PatchNet
 from .scale import Scale, scale_of
 from .strided import Strided
 from .unet import NOISE2NOISE, UNet, UNetModule, plainly
 
-Network = UNet | DnCNN | FFDNet | DRUNet | Strided  # the settings; each names itself by its `kind`
+# The settings; each names itself by its `kind`.
+Network = UNet | DnCNN | FFDNet | DRUNet | Strided | PatchNet
 NETWORKS: dict[str, type[Network]] = {
     "unet": UNet,
     "dncnn": DnCNN,
     "ffdnet": FFDNet,
     "drunet": DRUNet,
     "strided": Strided,
+    "patch": PatchNet,
 }
 
 # Networks that have a name: a recipe may give one of these in place of a kind and its settings.
@@ -38,6 +41,9 @@ PRESETS: Mapping[str, Network] = {
     "encoder-decoder": replace(NOISE2NOISE, slope=0.0),
     "small-unet": UNet(channels=(16, 32, 64), head=(16,), slope=0.0, residual=False),
     "autoencoder": replace(NOISE2NOISE, skips=False),
+    "shallow-unet": PatchNet("shallow"),
+    "unet-16": PatchNet("unet-16"),
+    "autoencoder-10": PatchNet("autoencoder-10"),
 }
 
 
@@ -58,6 +64,7 @@ __all__ = [
     "DnCNN",
     "FFDNet",
     "Network",
+    "PatchNet",
     "Scale",
     "Strided",
     "Tileable",

@@ -12,13 +12,15 @@ from ..errors import InputError
 from .dncnn import DnCNN
 from .drunet import DRUNet
 from .ffdnet import FFDNet
+from .patch import PatchNet
 from .strided import Strided
 from .unet import UNet
 
 Layers = dict[str, scratch.Module]
+Settings = UNet | DnCNN | FFDNet | DRUNet | Strided | PatchNet
 
 
-def expressible(settings: UNet | DnCNN | FFDNet | DRUNet | Strided) -> None:
+def expressible(settings: Settings) -> None:
     """Raise InputError where a network has parts that scratch has not."""
     lacking = [
         f"network.{name}={value}"
@@ -27,10 +29,11 @@ def expressible(settings: UNet | DnCNN | FFDNet | DRUNet | Strided) -> None:
             ("dropout", getattr(settings, "dropout", 0.0), 0.0),
             ("up", getattr(settings, "up", "nearest"), "nearest"),
             ("unshuffle", getattr(settings, "unshuffle", 1), 1),
+            ("white", getattr(settings, "white", 1.0), 1.0),
         )
         if value != can
     ]
-    if isinstance(settings, FFDNet | DRUNet):
+    if isinstance(settings, FFDNet | DRUNet | PatchNet):
         lacking = [f"network={settings.kind}"]
     if lacking:
         raise InputError(
@@ -39,7 +42,7 @@ def expressible(settings: UNet | DnCNN | FFDNet | DRUNet | Strided) -> None:
         )
 
 
-def by_hand(settings: UNet | DnCNN | FFDNet | DRUNet | Strided, planes: int) -> scratch.Named:
+def by_hand(settings: Settings, planes: int) -> scratch.Named:
     """The network for pictures of `planes` colour planes; raises InputError as `expressible`."""
     expressible(settings)
     layers: Layers = {}
@@ -72,7 +75,7 @@ def dncnn(settings: DnCNN, planes: int, layers: Layers) -> scratch.Module:
     chain: list[scratch.Module] = []
     for number, (i, o) in enumerate(pairwise(widths)):
         if number:
-            chain.append(scratch.ReLU(inplace=True))
+            chain.append(activation(settings))
         chain.append(scratch.Conv2d(i, o, 3, padding=1))
         layers[f"noise.{2 * number}"] = chain[-1]
     return scratch.Residual(scratch.Sequential(*chain), subtract=True)
@@ -128,7 +131,7 @@ def row(
         yield activation(settings)
 
 
-def activation(settings: UNet) -> scratch.Module:
+def activation(settings: UNet | DnCNN) -> scratch.Module:
     if settings.slope:
         return scratch.LeakyReLU(settings.slope, inplace=True)
     return scratch.ReLU(inplace=True)

@@ -30,6 +30,10 @@ class DnCNN:
     """channels between the convolutions"""
     norm: Norm = None
     """after all convolutions but the first and the last: none, batch (as in the paper)"""
+    slope: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """of the activation below zero; 0 is ReLU, as in the paper; 0.2 in report 004"""
+    white: Annotated[float, Field(gt=0, le=65535)] = 1.0
+    """what white is inside: 255 where weights or learning rates are meant for grey levels"""
     kind: Literal["dncnn"] = "dncnn"
 
     def __call__(self, planes: int) -> "DnCNNModule":
@@ -40,27 +44,38 @@ class DnCNNModule(nn.Module):
     """The network that `DnCNN` describes, for pictures of `planes` colour planes."""
 
     multiple = 1
-    slope = 0.0
 
     def __init__(self, settings: DnCNN, planes: int):
         super().__init__()
+        self.slope, self.white = settings.slope, settings.white
         self.radius = settings.depth
         self.bytes_a_pixel = 8 * settings.width + 16 * planes  # of 560, 524 were measured
-        self.noise = stack(planes, planes, settings.depth, settings.width, settings.norm)
+        self.noise = stack(
+            planes, planes, settings.depth, settings.width, settings.norm, settings.slope
+        )
 
     def forward(self, noisy: Batch) -> Batch:
-        return noisy - self.noise(noisy)
+        if self.white == 1:
+            return noisy - self.noise(noisy)
+        return noisy - self.noise(noisy * self.white) / self.white
 
 
-def stack(channels_in: int, channels_out: int, depth: int, width: int, norm: Norm) -> nn.Sequential:
+def stack(
+    channels_in: int, channels_out: int, depth: int, width: int, norm: Norm, slope: float = 0.0
+) -> nn.Sequential:
     """conv ReLU, (depth − 2) × (conv norm ReLU), conv: 3×3, zero padding.
 
     A convolution before a normalisation has no bias, which that would take off again.
     """
-    layers: list[nn.Module] = [nn.Conv2d(channels_in, width, 3, padding=1), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [nn.Conv2d(channels_in, width, 3, padding=1), activation(slope)]
     for _ in range(depth - 2):
         layers.append(nn.Conv2d(width, width, 3, padding=1, bias=norm is None))
         if norm == "batch":
             layers.append(nn.BatchNorm2d(width))
-        layers.append(nn.ReLU(inplace=True))
+        layers.append(activation(slope))
     return nn.Sequential(*layers, nn.Conv2d(width, channels_out, 3, padding=1))
+
+
+def activation(slope: float) -> nn.Module:
+    """(Leaky)ReLU in place."""
+    return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
