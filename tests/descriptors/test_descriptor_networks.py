@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -108,6 +109,13 @@ def test_quick_does_little_more_than_a_third_of_the_multiplications_of_hardnet()
     assert multiply_adds(HardNet()) == at_full + at_half + 9 * 64 * (64 * 128 + 128**2) + LAST
     assert multiply_adds(Quick()) < 0.4 * multiply_adds(HardNet())
     assert count(Quick()()) <= 3_000_000
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_docs_say_how_large_a_network_is(kind):
+    page = Path(__file__).parents[2] / "docs" / "descriptors.md"
+    size, work = f"{count(NETWORKS[kind]()()):,}", f"{multiply_adds(NETWORKS[kind]()) / 1e6:.1f} M"
+    assert f"| `{kind}` | {size} | {work} |" in page.read_text(encoding="utf-8")
 
 
 # — names, so that the weights of others fit —
