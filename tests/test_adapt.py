@@ -9,7 +9,7 @@ from skimage import data
 
 from noisepair import adapt as adapting
 from noisepair import checkpoint
-from noisepair.adapt import SIDE, adapt, cut
+from noisepair.adapt import SIDE, adapt, cut, pairing
 from noisepair.app.cli import main
 from noisepair.blind import shown
 from noisepair.errors import InputError
@@ -97,6 +97,11 @@ def test_tiles_of_strong_photon_noise_are_as_the_transform_shows_them():
     tiles = cut(page, level)
     np.testing.assert_allclose(tiles[0][0], seen[0, : tiles[0].shape[1], : tiles[0].shape[2]])
     assert sum(float(tile.sum()) for tile in tiles) == pytest.approx(float(seen.sum()), rel=1e-4)
+
+
+def test_gaussian_noise_is_learnt_at_the_full_size_and_other_noise_from_neighbours():
+    assert pairing(Level(0.1, read=0.1)) == "recorrupted"
+    assert pairing(Level(0.1, gain=0.02)) == "neighbor2neighbor"
 
 
 # — the command —

@@ -438,7 +438,7 @@ def test_small_pages_share_a_batch_and_equal_those_that_went_alone():
     assert (together[0] != together[1]).any(), "control"
 
 
-@pytest.mark.parametrize("tile", [None, 7, 40, 64])
+@pytest.mark.parametrize("tile", [None, 13, 40, 64])
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_a_watch_counts_to_the_end(tile, count):
     seen = []

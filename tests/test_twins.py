@@ -25,7 +25,7 @@ NETWORKS = {
 
 
 def learner(engine: str, name: str, **lines):
-    recipe = Recipe(engine=engine, network=NETWORKS[name], steps=50, lr=0.02, **lines)
+    recipe = Recipe(engine=engine, network=NETWORKS[name], steps=30, lr=0.02, **lines)
     return learner_for(recipe, 3, CPU)
 
 
@@ -41,7 +41,7 @@ def twins(name: str, **lines):
     return by_torch, by_hand
 
 
-def losses(one, steps: int = 50) -> list[float]:
+def losses(one, steps: int = 30) -> list[float]:
     rng = torch.Generator().manual_seed(1)
     batches = torch.rand(steps, 2, 2, 3, 17, 18, dtype=torch.float64, generator=rng)
     return [float(one.step(TwoShots(*pair), n / steps)) for n, pair in enumerate(batches.unbind())]

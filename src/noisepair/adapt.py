@@ -2,14 +2,14 @@
 
 The bundled weights know noise of single pixels, nearly Gaussian. Photons that can be counted,
 speckle, a camera's own process are something else, and the picture itself shows what: two noisy
-shots are found in it (`pairs.recorrupted`, of the picture as the weights are shown it: where its
-noise grows with brightness, after the transform that makes it alike). The picture is cut into
-tiles; those that are held out choose the best weights, the first ones among them. If those are the
-best, adapting does not help, and that is said.
+shots are found in it (`pairs.recorrupted` where the noise does not depend on brightness, else
+`pairs.neighbor2neighbor`), as the weights are shown it. The picture is cut into tiles; those that
+are held out choose the best weights, the first ones among them. If those are the best, adapting
+does not help, and that is said.
 
-Assumes noise of mean zero that is independent from pixel to pixel, and near Gaussian. Pairs of
-neighbouring pixels assume less and were tried: chosen at half the size, the weights lost up to
-0.23 dB at the full one (benchmarks/adapt.py).
+Assumes noise of mean zero that is independent from pixel to pixel. Neighbours choose at half the
+size, which is not quite what is asked: photon noise made by the book lost up to 0.23 dB, real shots
+of a microscope won 0.2 to 1.1 (benchmarks/adapt.py).
 """
 
 import math
@@ -77,7 +77,7 @@ def adapt(
     if len(tiles) < FEWEST or min(noisy.shape[1:3]) < SIDE:
         return Adapted(None, f"not adapted: it is too small to cut {FEWEST} tiles of {SIDE} pixels")
     recipe = Recipe.of(
-        {"pairs": "recorrupted", "budget": budget, "lr": RATE, "holdout": HELD_OUT,
+        {"pairs": pairing(level), "budget": budget, "lr": RATE, "holdout": HELD_OUT,
          "validations": 8, "schedule": "cosine", "clip": 0.02, "loss": "rmse", "crop": 64,
          "batch": 4}
     )  # fmt: skip
@@ -99,6 +99,11 @@ def adapt(
             " it that were held out",
         )
     return Adapted(denoiser, f"adapted in {came['best_step']} of {came['steps']} steps")
+
+
+def pairing(level: Level) -> str:
+    """What finds two shots in one: of Gaussian noise at the full size, of any other at half."""
+    return "neighbor2neighbor" if level.dependent else "recorrupted"
 
 
 def cut(noisy: np.ndarray, level: Level) -> list[np.ndarray]:

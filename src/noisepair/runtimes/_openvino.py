@@ -50,7 +50,7 @@ class OpenVINO:
         self.graph = graph
         self.radius, self.multiple = int(facts.radius), int(facts.multiple)
         # A pixel takes what it takes in torch, or less; the rest makes up for 100 MB of its own.
-        self.bytes_a_pixel = int(facts.bytes_a_pixel) * 5 // 4
+        self.bytes_a_pixel = int(facts.bytes_a_pixel) * 3 // 2
         self.compiled: dict[tuple[str, int], openvino.CompiledModel] = {}
         if network is not None:
             self.network = network
