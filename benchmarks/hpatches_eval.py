@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 from _rows import Row, show
@@ -28,7 +29,7 @@ from scipy.spatial.distance import cdist, euclidean
 from noisepair.hpatches.described import Described
 from noisepair.hpatches.layout import LEVELS, OTHERS, SHEETS
 from noisepair.hpatches.retrieval import POOLS
-from noisepair.hpatches.scores import evaluate
+from noisepair.hpatches.scores import Scores, evaluate
 from noisepair.hpatches.tasks import Pairs, Retrieval, Verification
 
 COUNTS = (
@@ -221,8 +222,7 @@ def plain(described: Described, pairs: Verification, asked: Retrieval) -> tuple[
 def ours(described: Described, pairs: Verification, asked: Retrieval) -> tuple[Figures, Figures]:
     """Figures and seconds; each with its tables, parts and intervals."""
 
-    def task(*lists: Verification | Retrieval | None, matching: bool = False) -> Figures:
-        scores = evaluate(described, *lists, matching=matching)  # type: ignore[arg-type]
+    def task(scores: Scores) -> Figures:
         found = {}
         for name, one in scores.tasks.items():
             for figure in one.figures:
@@ -235,9 +235,9 @@ def ours(described: Described, pairs: Verification, asked: Retrieval) -> tuple[F
 
     return timed(
         {
-            "verification": lambda: task(pairs),
-            "matching": lambda: task(matching=True),
-            "retrieval": lambda: task(None, asked),
+            "verification": lambda: task(evaluate(described, pairs, matching=False)),
+            "matching": lambda: task(evaluate(described)),
+            "retrieval": lambda: task(evaluate(described, None, asked, matching=False)),
         }
     )
 
@@ -263,6 +263,14 @@ def timed(tasks: dict[str, Callable[[], Figures]]) -> tuple[Figures, Figures]:
 # — side by side —
 
 
+class Told(TypedDict):
+    """What a process says of itself."""
+
+    figures: Figures
+    seconds: Figures
+    peak: int  # bytes
+
+
 def child(who: str, share: float) -> None:
     """One contender: what it found, took and needed."""
     data = made(share)
@@ -271,7 +279,7 @@ def child(who: str, share: float) -> None:
     print(json.dumps({"figures": figures, "seconds": seconds, "peak": peak}))
 
 
-def contender(who: str, share: float) -> dict[str, dict[str, float]]:
+def contender(who: str, share: float) -> Told:
     words = [sys.executable, __file__, "--only", who, "--share", str(share)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
@@ -293,7 +301,7 @@ def rows(share: float) -> list[Row]:
             more |= {"figures": len(mine["figures"]), "differ by at most": f"{apart:.1e}"}
         goal = GOAL if name == "all" and share == 1 else None
         found.append(Row(f"{name}, plain / ours", took[1] / took[0], "higher", goal, more))
-    peaks = [float(one["peak"]) for one in (mine, other)]  # type: ignore[arg-type]
+    peaks = [one["peak"] for one in (mine, other)]
     told = {
         who: f"{peak / 2**30:.2f} GiB" for who, peak in zip(("ours", "plain"), peaks, strict=True)
     }

@@ -144,29 +144,28 @@ def test_collapse_is_told_before_the_figures(capsys, folder, tmp_path):
     assert json.loads(out)["matching"]["course"]["all"]["value"] == 0
 
 
+MATCHING = ["--task", "matching"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "DESCRIPTORS and --model: nothing was given"),
-        (["nowhere"], "holds no descriptors"),
+        (["nowhere", *MATCHING], "holds no descriptors"),
         (["--model", "resize"], "Give them with --patches"),
-        (["--model", "resized", "--patches", "FOLDER"], "Did you mean 'resize'?"),
+        (["--model", "resized", "--patches", "FOLDER", "--split", "mine"], "mean 'resize'?"),
         (["nowhere", "--model", "resize"], "both was given"),
         (["VECTORS", "--split", "z"], "Unknown split 'z'. Available: a, b, c"),
         (["VECTORS", "--split", "z", "--patches", "FOLDER"], "Available: mine"),
         (["VECTORS", "--noisy"], "--noisy says which sheets"),
-        (["VECTORS"], "has no array i_ajuntament/ref"),
+        (["VECTORS"], "Retrieval needs retr_queries_split-a.csv"),
+        (["VECTORS", *MATCHING], "has no array i_ajuntament/ref"),
         (["VECTORS", "--task", "all of them"], "Invalid value"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(capsys, folder, vectors, arguments, words):
     places = {"FOLDER": folder, "VECTORS": vectors}
-    arguments = [places.get(word, word) for word in arguments]
-    if "--split" not in arguments and "FOLDER" in words:
-        arguments += ["--split", "mine"]
-    if "resized" in arguments:
-        arguments += ["--split", "mine"]
-    assert words in refused(capsys, *arguments)
+    assert words in refused(capsys, *[places.get(word, word) for word in arguments])
 
 
 def test_descriptors_of_other_patches_are_refused(capsys, folder, tmp_path):

@@ -13,6 +13,7 @@ from noisepair.checkpoint import Card
 from noisepair.descriptors import Descriptor, DescriptorRecipe, train_descriptor
 from noisepair.descriptors.descriptor import CARD, read_card
 from noisepair.descriptors.learner import Pupil, card_for
+from noisepair.descriptors.losses import CourseTriplet
 from noisepair.descriptors.matching import Judge
 from noisepair.descriptors.networks import Course, Quick
 from noisepair.descriptors.views import Places
@@ -67,11 +68,11 @@ def history(folder):
 
 @pytest.mark.parametrize("noise", [None, Gaussian((0.0, 0.1))], ids=["clean", "blind"])
 def test_places_that_were_never_seen_match_better_than_before(tmp_path, held, noise):
-    wanted = recipe(steps=60, batch=32, noise=noise, lr=0.01)
+    wanted = recipe(steps=40, batch=32, noise=noise)
     train_descriptor(sheets(3, 40, shift=4), out=tmp_path / "m", recipe=wanted, held=held)
     before, *_, after = (line["matching"] for line in history(tmp_path / "m"))
     assert before < 0.6
-    assert after > before + 0.3
+    assert after > before + 0.25
 
 
 def test_the_same_steps_on_shuffled_pairs_teach_nothing(tmp_path, held):
@@ -83,7 +84,7 @@ def test_the_same_steps_on_shuffled_pairs_teach_nothing(tmp_path, held):
         data[name] = torch.stack(
             [torch.from_numpy(sheet[o]) for sheet, o in zip(patches, order, strict=True)]
         ).numpy()
-    wanted = recipe(steps=60, batch=32, lr=0.01)
+    wanted = recipe(steps=40, batch=32)
     train_descriptor(data, out=tmp_path / "m", recipe=wanted, held=held)
     before, *_, after = (line["matching"] for line in history(tmp_path / "m"))
     assert after < before + 0.1
@@ -163,8 +164,9 @@ def test_without_held_out_sequences_a_share_of_those_given_is_kept_out(tmp_path)
 
 
 def test_numbers_that_are_none_any_more_stop_a_run(tmp_path, held):
-    wanted = recipe(network=Course(), optimizer=SGD(), lr=100.0, steps=8, loss={"kind": "course"})
-    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step \d+\. Lower lr \(100 now\)"):
+    loss = CourseTriplet(margin=100, squared=True)
+    wanted = recipe(network=Course(), optimizer=SGD(), lr=100.0, steps=4, validations=4, loss=loss)
+    with pytest.raises(Diverged, match=r"is (nan|inf) at step \d\. Lower lr \(100 now\)"):
         train_descriptor(sheets(), out=tmp_path / "m", recipe=wanted, held=held)
     assert Descriptor.load(tmp_path / "m").describe(sheets()["v_0"][0]).shape == (24, 128)
 
@@ -260,7 +262,7 @@ def test_a_denoiser_learns_from_clean_patches_or_from_noisy_pairs_alone(tmp_path
 
 
 def test_the_terms_of_a_joint_run_add_up(denoiser):
-    lines = {"denoiser": str(denoiser), "noise": Gaussian(0.1), "pixel_loss": "0.5*ssim + l2"}
+    lines = {"denoiser": str(denoiser), "noise": Gaussian(0.1), "pixel_loss": "0.5*l1 + l2"}
     parts = {
         "frozen": {"triplet": 1.0, "joint": False},
         "pixels": {"triplet": 0.0, "joint": True, "pixels": 1.0},

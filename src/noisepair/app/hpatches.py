@@ -69,9 +69,16 @@ def evaluate(  # noqa: PLR0913  a command has as many options as it has
             f"DESCRIPTORS and --model: {came} was given. Give a folder or .npz of descriptors, or "
             "--model with the --patches that it is to describe."
         )
+    if model and patches is None:
+        raise InputError(
+            f"--model {model} describes patches, and there are none. Give them with --patches: "
+            "a folder of sequences with sheets ref.png, e1.png and so on."
+        )
     folders = [folder for folder in (patches, tasks, descriptors) if folder and folder.is_dir()]
     chosen = find_split(split, *folders)
     found = opened(patches, chosen, noisy=noisy)
+    if task in ("retrieval", "all"):  # what it lacks is said before gigabytes are read
+        lists.find_retrieval(chosen, tasks or beside(found), found)
     told = described(descriptors, model, found, chosen, options)
     verification, retrieval = tasks_of(task, chosen, told, tasks, found, options)
     with progress(options, 100) as show:
@@ -112,13 +119,14 @@ def described(
         from ..hpatches.describe import describe, named
 
         assert model is not None
+        assert patches is not None
         ready = named(model)
-        if patches is None:
-            raise InputError(
-                f"--model {model} describes patches, and there are none. Give them with --patches: "
-                "a folder of sequences with sheets ref.png, e1.png and so on."
-            )
         return describe(patches, ready, lambda done: show(100 * done))
+
+
+def beside(patches: PatchSet | None) -> Path | None:
+    """Where a set keeps its lists, if it has any."""
+    return patches.folder / "tasks" if patches else None
 
 
 def tasks_of(
@@ -130,10 +138,9 @@ def tasks_of(
     options: Options,
 ) -> Lists:
     """The lists of the tasks that were asked for."""
-    beside = patches.folder / "tasks" if patches else None
-    where, keep = folder or beside, folder is not None
+    where, keep = folder or beside(patches), folder is not None
     pairs, asked = None, None
-    if task in ("retrieval", "all"):  # first: what it lacks is known at once
+    if task in ("retrieval", "all"):
         asked = lists.retrieval(split, told.counts, where, patches, keep=keep, say=options.say)
     if task in ("verification", "all"):
         with progress(options, 100) as show:

@@ -139,12 +139,7 @@ class Journal:
     def validate(self) -> None:
         """Match what is held out; keep the weights if none were better; save the state."""
         loss = float(torch.stack(self.losses).mean()) if self.losses else None
-        if loss is not None and not math.isfinite(loss):
-            raise Diverged(
-                f"Training diverged: the loss is {loss} at step {self.clock.step}. Lower lr"
-                f" ({self.pupil.recipe.lr:g} now) and train again; the weights of step"
-                f" {self.best_step} are kept."
-            )
+        self.refuse_divergence(loss)
         if self.judge is not None:
             with self.clock.paused():
                 self.scores = self.judged(self.judge)
@@ -157,6 +152,19 @@ class Journal:
         checkpoint.append_history(self.folder, line)
         self.losses.clear()
         self.save()
+
+    def refuse_divergence(self, loss: float | None) -> None:
+        """Stop where a number is none any more, before weights or state are overwritten."""
+        name, value = "mean loss", loss or 0.0
+        if math.isfinite(value):
+            name = "sum of the weights"
+            value = sum(float(weight.detach().sum()) for weight in self.pupil.chain.parameters())
+        if not math.isfinite(value):
+            raise Diverged(
+                f"Training diverged: the {name} is {value} at step {self.clock.step}. Lower lr"
+                f" ({self.pupil.recipe.lr:g} now) and train again; the weights of step"
+                f" {self.best_step} are kept."
+            )
 
     def judged(self, judge: Judge) -> Mapping[str, float]:
         """How held-out places match; and where a denoiser learns, how far denoised ones are off."""

@@ -40,6 +40,19 @@ def verification(
     return made
 
 
+def find_retrieval(split: Split, folder: Path | None, patches: PatchSet | None) -> Retrieval | None:
+    """The queries and distractors in `folder`; None where they can be made of the `patches`."""
+    found = tasks.read_retrieval(folder, split.name, split.test) if folder else None
+    if found is None and patches is None:
+        named = tasks.paths(Path(), split.name)
+        raise InputError(
+            f"Retrieval needs {named['queries']} and {named['distractors']}, or the patches to make"
+            " them from. Give the folder that holds them with --tasks, the sheets with --patches, "
+            "or another --task."
+        )
+    return found
+
+
 def retrieval(
     split: Split,
     counts: Mapping[str, int],
@@ -50,17 +63,11 @@ def retrieval(
     say: Say = lambda line: None,
 ) -> Retrieval:
     """Queries and distractors of a split: from `folder`, or made with a look at the `patches`."""
-    found = tasks.read_retrieval(folder, split.name, split.test) if folder else None
-    if found is not None:
+    found = find_retrieval(split, folder, patches)
+    if found is not None or patches is None:
         say(f"Queries and distractors: from {folder}.")
+        assert found is not None
         return found
-    if patches is None:
-        named = tasks.paths(Path(), split.name)
-        raise InputError(
-            f"Retrieval needs {named['queries']} and {named['distractors']}, or the patches to make"
-            " them from. Give the folder that holds them with --tasks, the sheets with --patches, "
-            "or another --task."
-        )
     if patches.side != max(SIDES):
         say(
             f"Queries and distractors: made from patches of {patches.side}×{patches.side}, where "

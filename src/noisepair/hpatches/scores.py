@@ -12,7 +12,8 @@ of another program: figures of retrieval are comparable only with the protocol b
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,6 @@ class Scores:
     collapse: Collapse
     patches: int
     dims: int
-    notes: tuple[str, ...] = field(default=())
 
     def warnings(self) -> list[str]:
         """What makes these figures doubtful, a sentence each; none where nothing does."""
@@ -138,7 +138,11 @@ def _shares(watch: Watch | None, count: int) -> list[Watch | None]:
     """One watch a task, each of an equal share of the whole."""
     if watch is None:
         return [None] * count
-    return [lambda done, at=at: watch((at + done) / count) for at in range(count)]  # type: ignore
+    return [partial(_share, watch, at, count) for at in range(count)]
+
+
+def _share(watch: Watch, at: int, count: int, done: float | int) -> None:
+    watch((at + done) / count)
 
 
 def of_verification(
