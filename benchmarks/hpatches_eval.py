@@ -9,8 +9,12 @@ the machine does is no matter; --share 0.1 takes a tenth of the patches, pairs a
 "Plain" is how the official Python program computes (hpatches-benchmark, python/utils/tasks.py):
 a call of scipy's euclidean for each pair and level, cdist of each reference sheet with each other,
 a matrix of all queries and distractors, and a sorted list for each query, level and size of pool.
-Ours adds what the program does not have: parts, sequences, intervals, ties, collapse. The nine
-figures of both must agree to 1e-6.
+Ours adds what the program does not have: parts, sequences, intervals, ties, collapse. All 36
+figures must agree to 1e-6; they differ because the program rounds distances of pairs to float32.
+
+Expected: at least 15 times as fast, below 1.5 GiB. Got, one core of an AMD EPYC (Zen 4), numpy
+2.4.6, 2026-11-22: 24 times; 15.1 s (verification 5.9, matching 6.5, retrieval 2.8) for 363.5 s
+(62.6, 74.3, 226.6); 0.96 GiB, descriptors included, for 2.33; figures differ by at most 2e-8.
 """
 
 import argparse

@@ -105,17 +105,20 @@ def test_equal_recipes_give_equal_weights_and_another_seed_others(tmp_path, held
 
 @pytest.mark.parametrize("lines", [{}, {"front": DENOISER, "noise": Gaussian(0.1)}])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, held, lines):
-    wanted = recipe(steps=9, optimizer=SGD(), lr=0.05, **lines)
+    wanted = recipe(steps=12, validations=3, optimizer=SGD(), lr=0.05, **lines)
     train_descriptor(sheets(), out=tmp_path / "whole", recipe=wanted, held=held)
     stop = {"out": tmp_path / "part", "held": held}
-    train_descriptor(sheets(), recipe=wanted, watch=lambda now: now.step == 4, **stop)
+    train_descriptor(sheets(), recipe=wanted, watch=lambda now: now.step == 6, **stop)
     assert not read_card(tmp_path / "part").provenance["result"]["complete"]
+    left = tmp_path / "part" / ".descriptor.half.json"
+    left.write_text("{")
     train_descriptor(sheets(), resume=True, **stop)
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "part"))
     state = [checkpoint.load_tensors(tmp_path / x / checkpoint.STATE)[0] for x in ("whole", "part")]
     assert equal(*state)
-    steps = [[line["step"] for line in history(tmp_path / x)] for x in ("whole", "part")]
-    assert steps[0] == steps[1]
+    told = [[(x["step"], x["loss"]) for x in history(tmp_path / n)] for n in ("whole", "part")]
+    assert told[0] == told[1]
+    assert not left.exists(), "what a kill left behind"
 
 
 def test_another_recipe_or_other_patches_are_no_run_to_go_on_with(tmp_path, held):
@@ -357,6 +360,8 @@ def test_what_cannot_be_put_together_is_said_before_anything_is_written(tmp_path
         with pytest.raises(InputError, match=said):
             train_descriptor(sheets(), out=tmp_path / "m", recipe=recipe(**lines))
         assert not (tmp_path / "m").exists()
+    with pytest.raises(InputError, match="There are noisy patches, and none of v_1"):
+        train_descriptor(sheets(), noisy=sheets(1), out=tmp_path / "m", recipe=recipe())
     with pytest.raises(InputError, match="the data bring noisy patches of their own"):
         train_descriptor(
             sheets(), noisy=sheets(), out=tmp_path / "m", recipe=recipe(noise=Gaussian())

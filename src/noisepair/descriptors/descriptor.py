@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .. import checkpoint, hardware
 from ..errors import InputError
-from ..files import write
+from ..files import make_folder, write
 from ..models import Network as DenoiserNetwork
 from ..models import Scale
 from .networks import PATCH, SIZE, Network, Patches, Vectors
@@ -197,6 +197,7 @@ def write_descriptor(
     folder: Path, chain: Chain, card: DescriptorCard, *, half: bool = False
 ) -> None:
     """Card and weights; `half`: weights in 16 bits, for half the room."""
+    make_folder(folder)
     write_card(folder, card)
     save_weights(folder, chain, {}, half=half)
 

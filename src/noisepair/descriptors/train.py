@@ -26,7 +26,7 @@ from ..files import make_folder
 from ..noise import generator
 from ..recipe import Recipe
 from ..train import SAVE_EVERY, Clock, Diverged
-from .descriptor import Descriptor, DescriptorCard, read_card, save_weights, write_card
+from .descriptor import CARD, Descriptor, DescriptorCard, read_card, save_weights, write_card
 from .learner import Pupil, card_for
 from .matching import Judge
 from .recipe import DescriptorRecipe
@@ -73,12 +73,15 @@ def train_descriptor(
     wanted = recipe or DescriptorRecipe.of(stored.provenance["recipe"] if stored else {})
     if stored is None:
         refuse_existing(folder)
+    else:
+        sweep(folder)
     if noisy is not None and wanted.noise is not None:
         raise InputError(
             "The noise is drawn by the recipe, and the data bring noisy patches of their own. Leave"
             " noise out of the recipe, or give clean patches alone."
         )
-    refuse_wrong(sheets)
+    refuse_wrong({**sheets, **(held or {})})
+    refuse_partly_noisy({**sheets, **(held or {})}, noisy)
     if held is None:
         sheets, held = split(sheets, wanted.holdout, wanted.seed)
     data = summary(sheets, held, noisy)
@@ -116,6 +119,7 @@ class Journal:
             self.validate()
             return
         tensors, about = checkpoint.load_tensors(path)
+        self.losses = list(tensors.pop("losses", torch.zeros(0)).to(self.pupil.device))
         self.pupil.restore(tensors)
         recipe = self.pupil.recipe
         self.clock = Clock(
@@ -180,7 +184,10 @@ class Journal:
             "best_step": self.best_step,
             "scores": dict(self.scores),
         }
-        checkpoint.save_tensors(self.folder / checkpoint.STATE, self.pupil.state(), about)
+        tensors = self.pupil.state()
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        checkpoint.save_tensors(self.folder / checkpoint.STATE, tensors, about)
         self.saved_at = self.clock.seconds
 
     def finish(self) -> None:
@@ -244,7 +251,8 @@ def summary(sheets: Sheets, held: Sheets, noisy: Sheets | None) -> dict[str, Any
     total = hashlib.blake2b(digest_size=16)
     for part in (sheets, held, noisy or {}):
         for name in sorted(part):
-            total.update(name.encode() + np.ascontiguousarray(part[name]).data)
+            total.update(name.encode())
+            total.update(np.ascontiguousarray(part[name]).data)
     return {
         "sequences": len(sheets),
         "places": sum(x.shape[1] for x in sheets.values()),
@@ -273,6 +281,22 @@ def refuse_existing(folder: Path) -> None:
         raise InputError(
             f"{folder} exists and is not empty. Choose another folder, or resume the run in it."
         )
+
+
+def refuse_partly_noisy(sheets: Sheets, noisy: Sheets | None) -> None:
+    """Noisy patches are of all sequences or of none."""
+    if noisy is not None and (lacking := sorted(set(sheets) - set(noisy))):
+        raise InputError(
+            f"There are noisy patches, and none of {lacking[0]}. Give those of every sequence, or"
+            " none."
+        )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `kill -9` left half written beside its place."""
+    checkpoint.sweep(folder)
+    for left in folder.glob(f".{Path(CARD).stem}.*.json"):
+        left.unlink(missing_ok=True)
 
 
 def same_run(stored: DescriptorCard, wanted: DescriptorRecipe, data: Mapping[str, Any]) -> None:
