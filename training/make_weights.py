@@ -15,10 +15,12 @@ them into the package: weights as float16, which halves the file (2^-11 of each 
 """
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from noisepair import Recipe, checkpoint, images, sources
 from noisepair.train import Progress, train
@@ -71,10 +73,42 @@ def install(models: list[Path]) -> None:
         print(f"{model} is now the bundled {name}: {size:,} bytes")
 
 
+@torch.no_grad()
+def grow(model: Path, recipe: Recipe, place: Path) -> None:
+    """Write to `place` the recipe's network, larger than that of `model`, and saying what it says.
+
+    Channels that are new are drawn and those that were there do not read them; of a new block the
+    second convolution is zero (Chen et al. 2016, "Net2Net", do the same by copies).
+    """
+    card = checkpoint.read_card(model)
+    old, about = checkpoint.load_tensors(model / checkpoint.WEIGHTS)
+    network = recipe.network(card.planes)
+    recipe.init(network, torch.Generator().manual_seed(recipe.seed), 0.0)
+    network.begin()
+    new = network.state_dict()
+    for layer, module in network.named_modules():
+        if not isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            continue
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            if name in old:
+                into, known = new[name], old[name].float()
+                turned = isinstance(module, torch.nn.ConvTranspose2d) and known.ndim > 1
+                if turned:
+                    into, known = into.transpose(0, 1), known.transpose(0, 1)
+                into[: len(known)] = 0
+                into[tuple(slice(0, side) for side in known.shape)] = known
+            elif layer.endswith(".two"):
+                new[name].zero_()
+    larger = dataclasses.replace(card.recipe, network=recipe.network)
+    checkpoint.create(place)
+    checkpoint.save_tensors(place / checkpoint.WEIGHTS, new, about)
+    checkpoint.write_card(place, dataclasses.replace(card, recipe=larger))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", choices=("colour", "grey", "install"))
-    parser.add_argument("models", nargs="*", type=Path, help="of install")
+    parser.add_argument("kind", choices=("colour", "grey", "grow", "install"))
+    parser.add_argument("models", nargs="*", type=Path, help="of grow and install")
     parser.add_argument("--photos", nargs="+", type=Path, help="folders of photographs")
     parser.add_argument("--from", dest="begin", type=Path, help="a model to begin with")
     parser.add_argument("--out", type=Path)
@@ -85,6 +119,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.kind == "install":
         return install(asked.models)
+    if asked.kind == "grow":
+        return [grow(model, Recipe.read(asked.recipe), asked.out) for model in asked.models]
     if not asked.photos:
         parser.error("--photos is missing: folders of photographs to train on")
     out = asked.out or Path("build/weights") / asked.kind

@@ -103,11 +103,11 @@ def multiply_adds(kind):
     return counter.get_total_flops() // 2
 
 
-def test_quick_does_little_more_than_a_third_of_the_multiplications_of_hardnet():
+def test_quick_does_less_than_a_third_of_the_multiplications_of_hardnet():
     at_full = 9 * 1024 * (32 + 32 * 32)
     at_half = 9 * 256 * (32 * 64 + 64 * 64)
     assert multiply_adds(HardNet()) == at_full + at_half + 9 * 64 * (64 * 128 + 128**2) + LAST
-    assert multiply_adds(Quick()) < 0.4 * multiply_adds(HardNet())
+    assert multiply_adds(Quick()) < multiply_adds(HardNet()) / 3
     assert count(Quick()()) <= 3_000_000
 
 

@@ -4,9 +4,9 @@
     half … | quarter↓ … | eighth↓ … | 128 of all that is left     channels of 3×3 convolutions
     / length
 
-Half of HardNet's multiplications are done at the full 32×32 with 32 channels, where memory and not
-arithmetic decides; here the first convolution sees 16×16. Channels are multiples of 32, which is
-what the units that multiply take. Normalisation, dropout and the last layer are HardNet's.
+HardNet's first two convolutions, a quarter of its multiplications, are done at the full 32×32 with
+32 channels, where memory and not arithmetic decides; here the first sees 16×16. Channels are
+multiples of 32, which is what the units that multiply take. 12.0 million multiply-adds a patch.
 """
 
 from typing import Annotated, ClassVar, Literal
