@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from noisepair import checkpoint, images, sources
-from noisepair.models import UNet
+from noisepair.models import DRUNet, UNet
 from noisepair.recipe import Recipe
 from noisepair.sources import _noise as making
 from noisepair.train import train
@@ -167,6 +167,61 @@ def test_a_photograph_in_a_closure_is_found():
 
     assert [id(one) for one in arrays_within({"watch": watch})] == [id(clean)]
     assert arrays_within({"watch": clean_tiles}) == []
+
+
+# — a larger network that begins with what a smaller one learnt —
+
+SMALL = DRUNet(channels=(4, 6, 8), blocks=(1, 0, 1))
+LARGER = {
+    "wider": DRUNet(channels=(6, 6, 12), blocks=(1, 0, 1)),
+    "deeper": DRUNet(channels=(4, 6, 8), blocks=(2, 1, 3)),
+    "both": DRUNet(channels=(8, 10, 12), blocks=(2, 2, 2)),
+}
+
+
+@pytest.fixture
+def learnt(tmp_path):
+    """A small network that denoises a little, and a picture for it."""
+    clean = {str(n): photo for n, photo in enumerate(photographs(side=32))}
+    recipe = Recipe.of(
+        {"noise": "gaussian", "steps": 3, "batch": 2, "crop": 16, "lr": 0.01, "holdout": 0}
+    ).resolved(network=SMALL)
+    train(clean, recipe=recipe, out=tmp_path / "small")
+    return tmp_path / "small"
+
+
+def said(folder, picture):
+    card = checkpoint.read_card(folder)
+    network = card.recipe.network(card.planes)
+    network.load_state_dict(checkpoint.load_tensors(folder / checkpoint.WEIGHTS)[0])
+    with torch.no_grad():
+        return network(picture)
+
+
+@pytest.mark.parametrize("larger", LARGER.values(), ids=LARGER)
+def test_a_grown_network_says_what_the_smaller_one_said(script, learnt, tmp_path, larger):
+    script.grow(learnt, Recipe().resolved(network=larger), tmp_path / "large")
+    picture = torch.rand((1, 3, 32, 40), generator=torch.Generator().manual_seed(0))
+    before, after = said(learnt, picture), said(tmp_path / "large", picture)
+    assert (before - picture).abs().max() > 1e-3, "it does something"
+    assert torch.allclose(before, after, atol=1e-6)
+
+
+def test_what_grew_can_learn(script, learnt, tmp_path):
+    """Every weight that is new has a slope, or is read by one that has: none is dead."""
+    script.grow(learnt, Recipe().resolved(network=LARGER["both"]), tmp_path / "large")
+    network = LARGER["both"](3)
+    network.load_state_dict(checkpoint.load_tensors(tmp_path / "large" / checkpoint.WEIGHTS)[0])
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    noise = torch.randn((1, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        loss = (network(noise) - 1).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        assert not torch.equal(value, before[name]), name
 
 
 # — what training makes of it —
