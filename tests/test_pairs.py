@@ -522,18 +522,18 @@ def test_extra_noise_is_on_both_by_itself_and_of_its_sigma_in_picture_units(scal
     assert (abs(1.1 * errors.square().mean(1) - 1) > 5 * (2 / count) ** 0.5).all(), "control"
 
 
-@pytest.mark.parametrize("scale", [Scale(), Scale(0.9, 0.05)])
-def test_input_noise_is_on_half_of_the_inputs_of_an_even_sigma_and_never_on_a_target(scale):
+@pytest.mark.parametrize(("scale", "share"), [(Scale(), 0.5), (Scale(0.9, 0.05), 0.8)])
+def test_input_noise_is_on_a_share_of_inputs_of_an_even_sigma_and_never_on_a_target(scale, share):
     most, count = 0.2, 400
     flat = np.full((1, 24, 24, 1), 0.5, np.float32)
     scene = Scene("flat", (flat, flat), ("a", "b"))
-    lines = {"crop": 24, "batch": count, "augment": (), "input_noise": most}
+    lines = {"crop": 24, "batch": count, "augment": (), "input_noise": most, "input_share": share}
     noisy, target = Pairs([scene], Recipe(**lines), scale, CPU).batch(0)
     assert torch.equal(target, target[:1].expand_as(target))
     added = (noisy - target).flatten(1).double() * scale.scale
     sigma = added.square().mean(1).sqrt()
     none = (sigma == 0).double()
-    assert abs(none.mean() - 0.5) < 5 * 0.5 / count**0.5
+    assert abs(none.mean() - (1 - share)) < 5 * 0.5 / count**0.5
     values = sigma[sigma > 0]
     for power in (1, 2):  # E[sigma^p] = most^p / (p + 1)
         error = (values**power).std() / len(values) ** 0.5

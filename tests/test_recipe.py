@@ -142,6 +142,7 @@ common = {
     "blur": st.floats(0, 10),
     "extra_noise": st.floats(0, 1),
     "input_noise": st.floats(0, 1),
+    "input_share": st.floats(0.01, 1),
     "clip": st.floats(0, 1e9),
     "holdout": unit,
     "seed": st.integers(0, 2**32 - 1),

@@ -145,8 +145,10 @@ class Recipe:
     extra_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     """sigma of Gaussian noise that is added to both shots, in picture units; 0: none"""
     input_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """sigma, in picture units, up to which Gaussian noise is added to half of the inputs, and not
-    to their targets, anew at every step; 0: none. Strong noise is then learnt from weak"""
+    """sigma, in picture units, up to which Gaussian noise is added to inputs, and not to their
+    targets, anew at every step; 0: none. Strong noise is then learnt from weak"""
+    input_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """share of the inputs that get it"""
     noise: Annotated[Noise, Field(discriminator="kind")] | None = None
     """for clean pictures only, the noise of the shots made of each: KINDS"""
     shots: Annotated[int, Field(ge=2, le=64)] = 2
@@ -318,15 +320,7 @@ class Recipe:
         >>> Recipe(network=UNet(channels=(8, 16)), steps=5).sentence()[:44]
         'network unet, network.channels 8 16, network'
         """
-        flat = dict(flatten(self.lines()))
-        if usual is not None:
-            known = dict(flatten(usual.lines()))
-            flat = {name: value for name, value in flat.items() if known.get(name) != value}
-        said = [
-            f"{name} {' '.join(map(str, value)) if isinstance(value, list) else text_of(value)}"
-            for name, value in flat.items()
-        ]
-        return ", ".join(said)
+        return in_words(self.lines(), usual.lines() if usual else {})
 
     def toml(self) -> str:
         """The page as a file."""
@@ -473,16 +467,19 @@ def sentence(error: ValidationError) -> str:
     return f"{name}={came} is not possible: it {reason}. Meaning: {meaning}."
 
 
-def described() -> dict[str, tuple[str, str]]:
+def described(
+    recipe: type = Recipe, parts: Mapping[str, Mapping[str, type]] = PARTS
+) -> dict[str, tuple[str, str]]:
     """Every line with its meaning and its default, for help pages and for refusing others."""
     table: dict[str, tuple[str, str]] = {}
-    standard = Recipe()
-    for name, meaning in meanings(Recipe).items():
+    standard = recipe()
+    for name, meaning in meanings(recipe).items():
         value = getattr(standard, name)
-        shown = duration(value) if name == "budget" else getattr(value, "kind", value)
-        kinds = ", ".join(names_of(name)) if name in PARTS else ""
+        timed = name == "budget" and value is not None
+        shown = duration(value) if timed else getattr(value, "kind", value)
+        kinds = ", ".join(names_of(name)) if "KINDS" in meaning else ""
         table[name] = (meaning.replace("KINDS", kinds), text_of(shown))
-        for setting, owners in settings_of(PARTS.get(name, {})).items():
+        for setting, owners in settings_of(parts.get(name, {})).items():
             said: dict[str, list[str]] = {}  # the kinds that mean the same by it
             for kind, settings in owners.items():
                 said.setdefault(meanings(settings)[setting], []).append(kind)
@@ -531,6 +528,17 @@ def text_of(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def in_words(lines: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """Lines in one, but for those that are as usual."""
+    known = dict(flatten(usual))
+    said = [
+        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else text_of(value)}"
+        for name, value in flatten(lines)
+        if name not in known or known[name] != value
+    ]
+    return ", ".join(said)
 
 
 ADAPTER = TypeAdapter(Recipe)

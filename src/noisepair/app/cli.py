@@ -29,7 +29,8 @@ HPATCHES = {
         the official rules a constant descriptor has perfect retrieval.""",
         """noisepair hpatches evaluate descriptors --tasks hpatches-benchmark/tasks
         noisepair hpatches evaluate mine.npz --patches hpatches-release --task matching --json
-        noisepair hpatches evaluate --model rootsift --patches nhpatches --noisy --ties expected""",
+        noisepair hpatches evaluate --model rootsift --patches nhpatches --noisy --ties expected
+        noisepair hpatches evaluate --model trained --patches nhpatches --noisy""",
     ),
     "make": (
         "making_patches",
@@ -42,6 +43,16 @@ HPATCHES = {
         """noisepair hpatches make photographs --out patches
         noisepair hpatches make BSDS500/train BSDS500/test --test BSDS500/val --out patches
         noisepair hpatches make graf v_churchill --held-out 1 --out patches --seed 7 --json""",
+    ),
+    "train": (
+        "descriptor_training",
+        """Train a descriptor on noisy patches, by the recipe lines below.
+
+        The weights that are kept are those that match held-out training sequences best; the test
+        sequences of the split are not looked at.""",
+        """noisepair hpatches train patches/32 --out model --noise.sigma 0:50/255
+        noisepair hpatches train patches/32 --out model --network quick --budget 20m
+        noisepair hpatches train nhpatches --noisy --out model""",
     ),
 }
 
@@ -156,9 +167,10 @@ COMMANDS: dict[str, tuple[str | Mapping[str, tuple[Any, str, str]], str, str]] =
     ),
     "hpatches": (
         HPATCHES,
-        "Judge local descriptors on noisy patches, by the rules of HPatches.",
+        "Judge and train local descriptors on noisy patches, by the rules of HPatches.",
         """noisepair hpatches evaluate descriptors --tasks hpatches-benchmark/tasks
-        noisepair hpatches make photographs --out patches""",
+        noisepair hpatches make photographs --out patches
+        noisepair hpatches train patches/32 --out model --noise.sigma 0:50/255""",
     ),
     "demo": (
         "demo",

@@ -21,7 +21,7 @@ from ..images import full_scale
 from ..learners import ScratchLearner
 from ..models import Scale, scale_of
 from ..pairs import Pairs, batch_for, crop_for
-from ..recipe import Recipe
+from ..recipe import LINES, Recipe
 from ..scratch.doctor import Diagnosis, follow
 from ..scratch.symptoms import Symptom, number
 from ..sources import Source
@@ -29,7 +29,7 @@ from ..train import opened, refuse_without_others
 from .console import Options
 from .demo import NOISE, TRAINING, rgb
 from .doctor_report import write_doctor
-from .training import Cli, with_recipe_lines
+from .training import Cli, lines_of, with_lines
 
 STANDARD = Options()
 VIEWS = 20  # times that a training is looked at
@@ -50,7 +50,7 @@ def without(*names: str) -> Callable[[Cli], Cli]:
 
 
 @without(*SILENT)
-@with_recipe_lines
+@with_lines(LINES)
 def doctor(
     recipe: Path | None = None,
     /,
@@ -89,7 +89,7 @@ def doctor(
         raise InputError(f"--steps {steps} is not possible. Give a number from 1 to {MOST:,}.")
     if report and report.exists() and not report.is_dir():
         raise InputError(f"{report} is a file, and --report takes a folder. Give another.")
-    given = {name.replace("__", "."): text for name, text in lines.items() if text is not None}
+    given = lines_of(lines)
     wanted = Recipe.read(recipe, given | {"engine": "scratch", "precision": "float32"})
     device = options.torch_device()
     shots = shots_for(wanted, data, data2, frames=frames, pattern=pattern)

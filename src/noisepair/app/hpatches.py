@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..errors import InputError
+from ..descriptors.descriptor import Descriptor, bundled
+from ..errors import InputError, choose
 from ..hpatches import lists, scores
+from ..hpatches.describe import MODELS, Model, describe
 from ..hpatches.described import Described, read
 from ..hpatches.layout import PatchSet, open_set
 from ..hpatches.precision import Ties
@@ -44,7 +46,8 @@ def evaluate(  # noqa: PLR0913  a command has as many options as it has
         A folder in the benchmark's layout, v_wall/e1.csv and so on, numbers between `,` or `;`, or
         an .npz with an array (N, D) called v_wall/e1 and so on.
     model
-        What describes the patches, instead of DESCRIPTORS: resize, or rootsift (needs OpenCV).
+        What describes the patches, instead of DESCRIPTORS: resize, rootsift (needs OpenCV), a
+        folder that `noisepair hpatches train` wrote, or a file of published weights.
     patches
         A set of sheets, v_wall/e1.png and so on, 65 or 32 pixels wide: HPatches, N-HPatches, or
         what `noisepair hpatches make` wrote.
@@ -116,12 +119,20 @@ def described(
     with progress(options, 100) as show:
         if descriptors is not None:
             return read(descriptors, split.test, lambda done: show(100 * done))
-        from ..hpatches.describe import describe, named
-
         assert model is not None
         assert patches is not None
-        ready = named(model)
-        return describe(patches, ready, lambda done: show(100 * done))
+        return describe(patches, model_of(model, options), lambda done: show(100 * done))
+
+
+def model_of(name: str, options: Options) -> Model:
+    """One that needs no weights, by its name, or a trained descriptor."""
+    if name in MODELS:
+        return MODELS[name]()
+    if not Path(name).exists():
+        choose("descriptor", name, dict.fromkeys([*MODELS, *bundled()]))
+    device = options.torch_device()
+    trained = Descriptor.load(name, device)
+    return lambda batch: trained(batch.to(device))
 
 
 def beside(patches: PatchSet | None) -> Path | None:

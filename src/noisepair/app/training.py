@@ -5,7 +5,7 @@ import math
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,23 +28,32 @@ STANDARD = Options()
 Cli = Callable[..., int]
 
 
-def with_recipe_lines(command: Cli) -> Cli:
-    """Give a command an option for every line of the recipe: its `**lines`, spelled out."""
-    signature = inspect.signature(command)
-    fixed = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    taken = {parameter.name for parameter in fixed} | {"version"}  # --version is the program's
-    lines = [
-        inspect.Parameter(
-            name.replace(".", "__"),
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[kind_of(name, default), option(name, meaning, default)],
-        )
-        for name, (meaning, default) in recipes.LINES.items()
-        if name not in taken
-    ]
-    command.__signature__ = signature.replace(parameters=fixed + lines)  # type: ignore[attr-defined]
-    return command
+def with_lines(known: Mapping[str, tuple[str, str]]) -> Callable[[Cli], Cli]:
+    """Give a command an option for every line of a recipe: its `**lines`, spelled out."""
+
+    def longer(command: Cli) -> Cli:
+        signature = inspect.signature(command)
+        fixed = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        taken = {parameter.name for parameter in fixed} | {"version"}  # --version is the program's
+        lines = [
+            inspect.Parameter(
+                name.replace(".", "__"),
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[kind_of(name, default), option(name, meaning, default)],
+            )
+            for name, (meaning, default) in known.items()
+            if name not in taken
+        ]
+        command.__signature__ = signature.replace(parameters=fixed + lines)  # type: ignore[attr-defined]
+        return command
+
+    return longer
+
+
+def lines_of(options: Mapping[str, str | bool | None]) -> dict[str, str | bool]:
+    """The recipe lines that were given, under their names."""
+    return {name.replace("__", "."): text for name, text in options.items() if text is not None}
 
 
 def kind_of(name: str, default: str) -> object:
@@ -61,7 +70,7 @@ def option(name: str, meaning: str, default: str) -> Parameter:
     return Parameter(name=dashed, group=RECIPE, help=f"{meaning} [default: {default}]")
 
 
-@with_recipe_lines
+@with_lines(recipes.LINES)
 def train(  # noqa: PLR0913  an option each; the rest of them are recipe lines
     source: str,
     source2: str | None = None,
@@ -102,7 +111,7 @@ def train(  # noqa: PLR0913  an option each; the rest of them are recipe lines
         Continue the run in --out from its last state.
     """
     device = options.torch_device()
-    given = {name.replace("__", "."): text for name, text in lines.items() if text is not None}
+    given = lines_of(lines)
     wanted = Recipe.read(recipe, given) if recipe or given or not resume else None
     with stop_on_signal() as stopped, display(options) as show:
 

@@ -182,15 +182,19 @@ def located(model: str | Path) -> Path:
     path = Path(model)
     if path.exists():
         return path
-    bundled = BUNDLED / str(model)
-    known = sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CARD).exists())
+    known = bundled()
     if str(model) in known:
-        return bundled
+        return BUNDLED / str(model)
     names = f", or a name of bundled ones: {', '.join(known)}" if known else ""
     raise InputError(
         f"There is no descriptor {model}. Give a folder that training wrote, a file of published"
         f" weights{names}."
     )
+
+
+def bundled() -> list[str]:
+    """Names of the descriptors that come with noisepair."""
+    return sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CARD).exists())
 
 
 def write_descriptor(

@@ -5,6 +5,7 @@ What report 004 asks, in its lines: (A, B) noise left out; (C) `denoiser` and lo
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,7 +19,7 @@ from ..models import PRESETS
 from ..models import Network as DenoiserNetwork
 from ..noise import NOISES, Noise
 from ..optim import INITS, OPTIMIZERS, Adam, Init, Optimizer
-from ..recipe import plain, seconds
+from ..recipe import described, in_words, load, plain, seconds
 from .losses import LOSSES, HardestInBatch, Loss
 from .networks import NETWORKS, HardNet, Network
 
@@ -30,6 +31,8 @@ PARTS: Mapping[str, Mapping[str, type]] = {
     "noise": NOISES,
     "front": DENOISERS,
 }
+LISTS = ("augment", "half", "quarter", "eighth", "channels", "head", "blocks")  # more than one
+LENGTHS = ("steps", "budget")
 STEPS = 2000  # when no length is given
 
 
@@ -151,7 +154,7 @@ quick, resnet50. Did you mean 'hardnet'?
             elif part not in PARTS:
                 tables[part] = listed(part, plain(value))
             elif setting:
-                tables.setdefault(part, {})[setting] = plain(value)
+                tables.setdefault(part, {})[setting] = listed(setting, plain(value))
             elif isinstance(value, Mapping):
                 tables.setdefault(part, {}).update(value)
             elif value is not None:
@@ -164,9 +167,34 @@ quick, resnet50. Did you mean 'hardnet'?
         except ValidationError as error:
             raise InputError(sentence(error)) from None
 
+    @classmethod
+    def read(cls, path: Path | None, lines: Mapping[str, Any]) -> "DescriptorRecipe":
+        """The recipe in a TOML file, with `lines` in place of its own where both speak.
+
+        A part that is named anew brings its own settings: none of the file's are kept.
+        """
+        known = dict(load(path)) if path else {}
+        for name in lines:
+            part, _, setting = name.partition(".")
+            if not setting:
+                known.pop(part, None)
+            elif isinstance(known.get(part), str):
+                known[part] = dict(of_kind(part, known[part]))
+        if "steps" in lines or "budget" in lines:
+            known = {name: value for name, value in known.items() if name not in LENGTHS}
+        return cls.of({**known, **lines})
+
     def lines(self) -> dict[str, Any]:
         """Nested plain values, as JSON and TOML hold them; what is not set is left out."""
         return ADAPTER.dump_python(self, mode="json", exclude_none=True)
+
+    def sentence(self) -> str:
+        """The lines that are not as usual, in one.
+
+        >>> DescriptorRecipe(batch=64, steps=2000).sentence()
+        'batch 64'
+        """
+        return in_words(self.lines(), DescriptorRecipe().lines())
 
 
 KINDS = {  # where none is named
@@ -185,7 +213,7 @@ def of_kind(part: str, name: str) -> Mapping[str, Any]:
 
 def listed(name: str, value: Any) -> Any:
     """A single value, or none, where the line holds a list."""
-    if name != "augment" or isinstance(value, list | tuple):
+    if name not in LISTS or isinstance(value, list | tuple):
         return value
     return [] if value is None else [value]
 
@@ -212,3 +240,4 @@ def sentence(error: ValidationError) -> str:
 
 
 ADAPTER = TypeAdapter(DescriptorRecipe)
+LINES = described(DescriptorRecipe, PARTS)

@@ -283,7 +283,8 @@ class Pairs:
         if recipe.input_noise:
             most = recipe.input_noise / self.values.scale.scale
             drawn = torch.rand((len(one), 1, 1, 1), generator=rng, device=self.device)
-            one = one + most * (2 * drawn - 1).clamp(min=0) * self.normal(one, rng)
+            strength = (1 - drawn / recipe.input_share).clamp(min=0)
+            one = one + most * strength * self.normal(one, rng)
         order = torch.channels_last
         return TwoShots(*(shot.contiguous(memory_format=order) for shot in (one, two)))
 
