@@ -24,11 +24,11 @@ install: $(INSTALLED) ## .venv with the exact versions of requirements.lock, and
 demo: install ## train on two noisy shots, denoise, and show the result: the folder demo
 	$(BIN)/python -m noisepair demo --out demo --overwrite
 
-test: install ## all tests but the slow ones
-	$(BIN)/python -m pytest
+test: install ## all tests but the slow ones, a process a core
+	$(BIN)/python -m pytest -n auto
 
 test-all: install ## the slow ones too
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n auto -m ''
 
 lint: install ## style, format, and who may import whom
 	$(BIN)/python -m ruff check

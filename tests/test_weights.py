@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from noisepair import checkpoint, images, sources
-from noisepair.models import DRUNet, UNet
+from noisepair.descriptors.networks import Quick
+from noisepair.models import DRUNet, Scale, UNet
 from noisepair.recipe import Recipe
 from noisepair.sources import _noise as making
 from noisepair.train import train
@@ -222,6 +223,33 @@ def test_what_grew_can_learn(script, learnt, tmp_path):
         optimizer.step()
     for name, value in network.state_dict().items():
         assert not torch.equal(value, before[name]), name
+
+
+# — into the package —
+
+
+def test_what_is_installed_is_what_was_trained(script, learnt, tmp_path, monkeypatch):
+    """A denoiser of colour goes to `colour`; of its weights at most 2^-11 each is lost."""
+    monkeypatch.setattr(script.checkpoint, "located", lambda name: tmp_path / "package" / name)
+    script.install([learnt])
+    picture = torch.rand((1, 3, 32, 40), generator=torch.Generator().manual_seed(0))
+    before, after = said(learnt, picture), said(tmp_path / "package" / "colour", picture)
+    assert torch.allclose(before, after, atol=2e-3)
+    assert not torch.equal(before, after), "16 bits each"
+
+
+def test_a_descriptor_that_is_installed_is_known_by_its_name(script, tmp_path, monkeypatch):
+    module = script.descriptor
+    card = module.DescriptorCard(Quick(half=(4,), quarter=(8,)), None, Scale(), {"recipe": {}})
+    chain = module.Chain(card)
+    module.write_descriptor(tmp_path / "trained", chain, card)
+    monkeypatch.setattr(module, "BUNDLED", tmp_path / "package")
+    script.install([tmp_path / "trained"])
+    assert module.bundled() == ["noisy"]
+    patches = torch.rand((3, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    one, two = (module.Descriptor.load(name, precision="float32")(patches)
+                for name in (tmp_path / "trained", "noisy"))  # fmt: skip
+    assert torch.allclose(one, two, atol=0.01)
 
 
 # — what training makes of it —

@@ -5,6 +5,13 @@
 
     python training/make_weights.py install build/weights/colour build/weights/grey
 
+The bundled descriptor, of the patches of the same photographs, and of 100 others to judge it:
+
+    noisepair hpatches make $NOISEPAIR_DATA/train/BSDS500/{train,test} \
+        --test $NOISEPAIR_DATA/train/BSDS500/val --photos 240 --sides 32 --out build/patches
+    noisepair hpatches train build/patches/32 --recipe training/descriptor.toml --out build/noisy
+    python training/make_weights.py install build/noisy
+
 Each photograph is cut into tiles of 160×160 pixels. Of each tile two noisy shots are made, once,
 with noise of a strength of its own, and the photographs are let go: `open_source` returns shots and
 nothing else, and `train` gets what it returned. The same command goes on where a run was stopped,
@@ -23,6 +30,7 @@ import numpy as np
 import torch
 
 from noisepair import Recipe, checkpoint, images, sources
+from noisepair.descriptors import descriptor
 from noisepair.train import Progress, train
 
 SIDE = 160  # 481×321 pixels, the size in BSDS500, hold six such tiles
@@ -61,6 +69,13 @@ def show(progress: Progress) -> None:
 def install(models: list[Path]) -> None:
     """Weights and cards of trained models as the package carries them."""
     for model in models:
+        if (model / descriptor.CARD).exists():
+            known = descriptor.read_card(model)
+            chain, place = descriptor.chain_of(model, known), descriptor.BUNDLED / "noisy"
+            descriptor.write_descriptor(place, chain, known, half=True)
+            size = (place / checkpoint.WEIGHTS).stat().st_size
+            print(f"{model} is now the bundled descriptor noisy: {size:,} bytes")
+            continue
         card = checkpoint.read_card(model)
         name = {planes: name for name, planes in checkpoint.BUNDLED.items()}[card.planes]
         place = checkpoint.located(name)
