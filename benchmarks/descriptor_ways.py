@@ -7,10 +7,11 @@
     python benchmarks/descriptor_ways.py --write docs/descriptors.md
 
 Every way has the same network (`quick`, but for the course's own), the same number of steps and of
-places a step, and is judged by the official rules on the noisy sheets (sigma 16, 23, 31 of 255 for
-easy, hard, tough) of every so many-th test sequence; beside it matching against sigma, where each
-of `ref`, e3, h3 and t3 gets white noise of that strength, 8 bits. Resumable: what was trained stays
-in --out, and what was scored stands in docs/descriptors/ways.jsonl and is not run again.
+places a step (a denoiser by itself a quarter of them), and is judged by the official rules on the
+noisy sheets (sigma 16, 23, 31 of 255 for easy, hard, tough) of every so many-th test sequence;
+beside it matching against sigma, where each of `ref`, e3, h3 and t3 gets white noise of that
+strength, 8 bits. Resumable: what was trained stays in --out, and what was scored stands in
+docs/descriptors/ways.jsonl and is not run again.
 """
 
 import argparse
@@ -54,7 +55,7 @@ class Way(NamedTuple):
     joined: tuple[str, str] | None = None  # nothing to train: the denoiser of one before another
 
 
-DENOISER = {"front": "shallow-unet", "triplet": 0, "lr": 0.002}
+DENOISER = {"front": "shallow-unet", "triplet": 0, "lr": 0.002, "batch": 64}
 COURSE = {"network": "course", "loss": "course", "lr": 0.001, "fresh_noise": False}
 WAYS: dict[str, Way] = {
     "denoiser": Way("a denoiser, clean targets", {**DENOISER, "noise.sigma": LEVELS}),
@@ -114,7 +115,7 @@ class Bench:
         needed = {line: str(self.made(other, seed)) for line, other in about.needs.items()}
         lines = {"network": "quick", **about.lines, **needed, "seed": seed}
         recipe = DescriptorRecipe.of(
-            {**lines, "steps": self.steps, "batch": self.batch, "validations": 4}
+            {"batch": self.batch, **lines, "steps": self.steps, "validations": 4}
         )
         if place.exists() and "result" in read_card(place).provenance:
             return place

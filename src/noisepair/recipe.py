@@ -297,7 +297,7 @@ class Recipe:
     @classmethod
     def read(cls, path: Path | None, lines: Mapping[str, Any] | None = None) -> "Recipe":
         """The recipe in a TOML file, with `lines` in place of its own where both speak."""
-        flat = dict(flatten(load(path))) if path else {}
+        flat = dict(flatten(page_in(path))) if path else {}
         more = dict(flatten(lines or {}))
         for part in PARTS:  # another kind of part brings its own settings
             kind = flat.get(part, KINDS[part])
@@ -334,7 +334,7 @@ class Recipe:
         return replace(self, **changes)
 
 
-def load(path: Path) -> dict[str, Any]:
+def page_in(path: Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from a_patch_set import numbered, sheets
 
 from noisepair.descriptors import DescriptorRecipe
 from noisepair.descriptors.matching import Judge, precision
-from noisepair.descriptors.views import Places, Turn, digital, sheets_of, turning
+from noisepair.descriptors.views import Places, Turn, digital, enlarged, sheets_of, turning
 from noisepair.errors import InputError
 from noisepair.hpatches.layout import SHEETS, open_set, sheet_path, write_sheet
 from noisepair.models import DnCNN
@@ -284,3 +284,34 @@ def test_the_error_of_a_denoiser_is_counted_in_grey_levels():
     error = 255 * SIGMA * (1 - 2 / np.pi) ** 0.5 / count**0.5
     assert judge.error(lambda seen: seen) == pytest.approx(mean, abs=4 * error)
     assert judge.error(lambda seen: torch.full_like(seen, 129 / 255)) == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("times", [1.0, 2.0, 3.0])
+def test_enlarged_noise_is_alike_over_as_many_pixels(times):
+    """As a row of pixels between which white noise is interpolated linearly, pixel by pixel."""
+    noise = torch.randn((400, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    large = enlarged(noise, torch.full((400,), times))
+    alike = (large[..., 1:] * large[..., :-1]).mean() / large.square().mean()
+    if times == 1:
+        assert torch.allclose(large, noise, atol=1e-4)
+        assert abs(alike) < 0.01
+        return
+    u = (16 + (np.arange(32) + 0.5 - 16) / times - 0.5) % 1  # how far each is past an old pixel
+    square, u = ((1 - u) ** 2 + u**2).mean(), u[:-1]
+    same = (1 - u) * (1 - u - 1 / times) + u * (u + 1 / times)  # the next is past the same one
+    near = np.where(u + 1 / times < 1, same, u * (2 - u - 1 / times)).mean()
+    assert abs(alike - near / square) < 0.02
+    assert near / square > 0.3, "and white noise would be 0"
+
+
+def test_half_of_the_views_have_larger_grain():
+    lines = {"noise.sigma": 0.05, "batch": 40, "digital": False, "augment": ()}
+    flat = {"v_flat": np.full((16, 200, 32, 32), 128, np.uint8)}
+
+    def alike(grain):
+        recipe = DescriptorRecipe.of({**lines, "grain": grain})
+        seen = next(Places(flat, recipe, CPU).batches()).seen - 128 / 255
+        return (seen[..., 1:] * seen[..., :-1]).mean((1, 2, 3)) / seen.square().mean((1, 2, 3))
+
+    assert (alike(1) < 0.15).all()
+    assert 0.3 < (alike(4) > 0.15).double().mean() < 0.6

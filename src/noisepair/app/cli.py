@@ -172,6 +172,19 @@ COMMANDS: dict[str, tuple[str | Mapping[str, tuple[Any, str, str]], str, str]] =
         noisepair hpatches make photographs --out patches
         noisepair hpatches train patches/32 --out model --noise.sigma 0:50/255""",
     ),
+    "describe": (
+        "describing",
+        """Find key points in pictures, noisy ones too, and describe each by a vector.
+
+        The noise of each picture is measured; where there is enough of it, key points are looked
+        for in the denoised picture. Their patches are cut from the noisy one, which is what
+        noisepair's descriptors learnt on. Needs the extra descriptors: pip install
+        'noisepair[descriptors]'.""",
+        """noisepair describe night.jpg --out night.npz
+        noisepair describe photographs --out features.h5 --most 4000
+        noisepair describe 1.ppm 2.ppm --out colmap --model rootsift --denoise never
+        noisepair describe night.png --out night.npz --sigma 25/255 --json""",
+    ),
     "demo": (
         "demo",
         "Train, denoise and show the result in two minutes, on pictures that are already here.",

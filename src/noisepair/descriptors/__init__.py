@@ -8,6 +8,7 @@ learner     network, denoiser in front, teacher: one step
 matching    how well held-out places match
 train       the loop and its folder
 descriptor  a trained one in use; published: weights of others
+correspondence  which key points of two pictures are the same places; two_views: their geometry
 
 from noisepair.descriptors import Descriptor
 vectors = Descriptor.load("model").describe(patches)        (N, 32, 32) to (N, 128)

@@ -19,7 +19,7 @@ from ..models import PRESETS
 from ..models import Network as DenoiserNetwork
 from ..noise import NOISES, Noise
 from ..optim import INITS, OPTIMIZERS, Adam, Init, Optimizer
-from ..recipe import described, in_words, load, plain, seconds
+from ..recipe import described, in_words, page_in, plain, seconds
 from .losses import LOSSES, HardestInBatch, Loss
 from .networks import NETWORKS, HardNet, Network
 
@@ -68,6 +68,9 @@ class DescriptorRecipe:
     """draw that noise anew at every step instead of once a patch"""
     digital: bool = True
     """noisy patches are clipped and rounded to 8 bits, as files have them"""
+    grain: Annotated[float, Field(ge=1, le=8)] = 1.0
+    """up to how many times the noise of half of the views is enlarged, as it is where small regions
+    of a picture are brought to 32×32; 1: noise is as it is drawn"""
     augment: tuple[Literal["flips", "turns"], ...] = ("flips", "turns")
     """what is done to both views alike: flips, quarter turns"""
     denoiser: str | None = None
@@ -156,7 +159,8 @@ quick, resnet50. Did you mean 'hardnet'?
             elif setting:
                 tables.setdefault(part, {})[setting] = listed(setting, plain(value))
             elif isinstance(value, Mapping):
-                tables.setdefault(part, {}).update(value)
+                inner = {name: listed(name, plain(one)) for name, one in value.items()}
+                tables.setdefault(part, {}).update(inner)
             elif value is not None:
                 tables.setdefault(part, {}).update(of_kind(part, str(value)))
         for part, kind in KINDS.items():
@@ -173,7 +177,7 @@ quick, resnet50. Did you mean 'hardnet'?
 
         A part that is named anew brings its own settings: none of the file's are kept.
         """
-        known = dict(load(path)) if path else {}
+        known = dict(page_in(path)) if path else {}
         for name in lines:
             part, _, setting = name.partition(".")
             if not setting:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from ..errors import InputError
 from ..hpatches.layout import SHEETS, PatchSet, halved
@@ -145,6 +146,10 @@ class Places:
     def spoilt(self, clean: Patches, rng: Generator) -> Patches:
         assert self.wanted.noise is not None, "asked for with noise only"
         noisy = self.wanted.noise(clean.movedim(1, -1), rng).movedim(-1, 1)
+        if self.wanted.grain > 1:
+            times = torch.rand(len(clean), generator=rng, device=self.device)
+            times = self.wanted.grain ** (2 * times - 1).clamp(min=0)
+            noisy = clean + enlarged(noisy - clean, times)
         return digital(noisy) if self.wanted.digital else noisy
 
 
@@ -156,6 +161,14 @@ def stacked(sheets: Sheets) -> UInt8[Tensor, "T 16 32 32"]:
 def unit(levels: Levels) -> Patches:
     """8 bits as values in [0, 1], one plane."""
     return levels.reshape(-1, 1, PATCH, PATCH).float() / 255
+
+
+def enlarged(noise: Patches, times: Float[Tensor, "B"]) -> Patches:
+    """The middle of each patch, `times` as large, between its pixels linearly."""
+    turn = torch.zeros((len(noise), 2, 3), device=noise.device)
+    turn[:, 0, 0] = turn[:, 1, 1] = 1 / times
+    grid = F.affine_grid(turn, list(noise.shape), align_corners=False)
+    return F.grid_sample(noise, grid, mode="bilinear", align_corners=False)
 
 
 def digital(noisy: Float[Tensor, "B 1 32 32"]) -> Patches:

@@ -20,7 +20,7 @@ Asked = Literal["auto", "torch", "onnx", "openvino"]
 FILES: dict[str, Name] = {".onnx": "onnx", ".xml": "openvino"}  # what a file's name says of it
 EXTRAS = {
     "openvino": "fast", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
-    "cv2": "descriptors",
+    "cv2": "descriptors", "h5py": "hloc",
 }  # fmt: skip
 
 
