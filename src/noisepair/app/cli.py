@@ -185,6 +185,18 @@ COMMANDS: dict[str, tuple[str | Mapping[str, tuple[Any, str, str]], str, str]] =
         noisepair describe 1.ppm 2.ppm --out colmap --model rootsift --denoise never
         noisepair describe night.png --out night.npz --sigma 25/255 --json""",
     ),
+    "match": (
+        "matching_pictures",
+        """Match two pictures of a scene, noisy ones too, and say whether they match at all.
+
+        Key points as `noisepair describe` finds them; those nearest to each other; the homography
+        or fundamental matrix that most of them obey. Where accident would do as well, there is no
+        reliable match, and that is the answer. Needs the extra descriptors: pip install
+        'noisepair[descriptors]'.""",
+        """noisepair match 1.png 2.png --out matched
+        noisepair match night1.jpg night2.jpg --out matched --geometry fundamental --json
+        noisepair match 1.ppm 2.ppm --out matched --model rootsift --truth H_1_2""",
+    ),
     "demo": (
         "demo",
         "Train, denoise and show the result in two minutes, on pictures that are already here.",
