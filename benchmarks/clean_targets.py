@@ -67,7 +67,7 @@ def scores(denoiser: Denoiser, name: str, sigma: int) -> dict[str, float]:
         batch = torch.from_numpy(noisy.astype(np.float32)).permute(2, 0, 1)[None]
         with torch.inference_mode():
             done = denoiser.network(batch)[0].permute(1, 2, 0).numpy()
-        found[pictures.name(file)] = psnr(done.clip(0, 1), clean)
+        found[pictures.name(file)] = psnr(done.clip(0, 1), clean, 1.0)
     return found
 
 
@@ -109,7 +109,7 @@ def text(found: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--write", type=Path, help="put the table into this page")
     asked = parser.parse_args()

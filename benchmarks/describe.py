@@ -13,6 +13,7 @@ bfloat16. Times are of the processor: they add up what its cores do.
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import kornia
 import torch
@@ -46,14 +47,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="a list of rows instead of a table")
     asked = parser.parse_args()
     patches = torch.rand((PATCHES, 1, 32, 32), generator=torch.Generator().manual_seed(0))
-    theirs = kornia.feature.HardNet(pretrained=False).eval()
-    runs = {
+    ours = {"hardnet": fresh(HardNet()), "quick": fresh(Quick())}
+    theirs: nn.Module = kornia.feature.HardNet(pretrained=False).eval()
+    runs: dict[str, Callable[[], float]] = {
         "kornia HardNet": lambda: described(theirs, patches),
         "kornia HardNet, bfloat16": lambda: described(theirs, patches, half=True),
         "noisepair hardnet": lambda: described(ours["hardnet"], patches),
         "noisepair quick": lambda: described(ours["quick"], patches),
     }
-    ours = {"hardnet": fresh(HardNet()), "quick": fresh(Quick())}
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name, run in runs.items():

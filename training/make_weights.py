@@ -3,6 +3,8 @@
     python training/make_weights.py colour --photos $NOISEPAIR_DATA/train/BSDS500/{train,test}
     python training/make_weights.py grey   --photos $NOISEPAIR_DATA/train/BSDS500/{train,test}
 
+    python training/make_weights.py grow build/weights/colour --out build/weights/begun
+
     python training/make_weights.py install build/weights/colour build/weights/grey
 
 The bundled descriptor, of the patches of the same photographs, and of 100 others to judge it:
@@ -16,7 +18,8 @@ Each photograph is cut into tiles of 160×160 pixels. Of each tile two noisy sho
 with noise of a strength of its own, and the photographs are let go: `open_source` returns shots and
 nothing else, and `train` gets what it returned. The same command goes on where a run was stopped,
 `--from MODEL` begins with the weights of another run (and then wants `--lr 0.001`: at 0.002 what
-the end of that run had won, 1.2 dB, is lost until the rate falls), and `install` puts what came of
+the end of that run had won, 1.2 dB, is lost until the rate falls), `grow` writes the network of the
+recipe, larger than a model's and saying the same, to begin with; and `install` puts what came of
 them into the package: weights as float16, which halves the file (2^-11 of each weight: below
 0.001 dB).
 """
@@ -31,6 +34,7 @@ import torch
 
 from noisepair import Recipe, checkpoint, images, sources
 from noisepair.descriptors import descriptor
+from noisepair.models.drunet import DRUNetModule
 from noisepair.train import Progress, train
 
 SIDE = 160  # 481×321 pixels, the size in BSDS500, hold six such tiles
@@ -99,6 +103,7 @@ def grow(model: Path, recipe: Recipe, place: Path) -> None:
     old, about = checkpoint.load_tensors(model / checkpoint.WEIGHTS)
     network = recipe.network(card.planes)
     recipe.init(network, torch.Generator().manual_seed(recipe.seed), 0.0)
+    assert isinstance(network, DRUNetModule), "its blocks are what can be added"
     network.begin()
     new = network.state_dict()
     for layer, module in network.named_modules():
@@ -135,7 +140,9 @@ def main() -> None:
     if asked.kind == "install":
         return install(asked.models)
     if asked.kind == "grow":
-        return [grow(model, Recipe.read(asked.recipe), asked.out) for model in asked.models]
+        if len(asked.models) != 1 or not asked.out:
+            parser.error("grow takes one model, and --out")
+        return grow(asked.models[0], Recipe.read(asked.recipe), asked.out)
     if not asked.photos:
         parser.error("--photos is missing: folders of photographs to train on")
     out = asked.out or Path("build/weights") / asked.kind

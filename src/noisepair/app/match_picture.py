@@ -38,9 +38,9 @@ def drawn(
     if found.reliable and found.geometry is not None:
         inliers = np.nonzero(found.geometry.inliers)[0]
         colours = coloured(found.geometry.errors / threshold)
-        for row in inliers:
+        for inlier in inliers:
             for end in ends:
-                cv2.circle(sheet, end[row], 2, colours[row], -1, cv2.LINE_AA)
+                cv2.circle(sheet, end[inlier], 2, colours[inlier], -1, cv2.LINE_AA)
         shown = spread(here, inliers, one.shape[:2])
     else:
         colours = [GREY] * len(here)

@@ -20,7 +20,7 @@ a place are one: a corner is found at several sizes, which is no evidence beyond
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import cv2
 import numpy as np
@@ -205,7 +205,7 @@ class Model:
         return matrix
 
 
-def usable(matrix: np.ndarray | None) -> bool:
+def usable(matrix: np.ndarray | None) -> TypeGuard[np.ndarray]:
     return matrix is not None and matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
 
 
