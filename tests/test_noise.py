@@ -104,7 +104,7 @@ VARIANCES = [
 
 
 @pytest.mark.parametrize("level", LEVELS[1:])
-@pytest.mark.parametrize(("noise", "variance"), VARIANCES, ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(("noise", "variance"), VARIANCES, ids=[str(n)[:40] for n, _ in VARIANCES])
 def test_noise_has_the_mean_and_the_variance_of_its_formulas(noise, variance, level):
     values = spoilt(noise, level)
     mean = noise.mean(torch.full((1, 1, 1, 1), level, dtype=torch.float64))
