@@ -10,6 +10,7 @@ from hypothesis import settings
 # Where tests run side by side, each takes one core; so do the processes that it starts.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("COLUMNS", None)  # of the terminal; help pages would keep to it ever after
 
 # Where others wait for the answer, the same examples every time; at a desk, new ones.
 settings.register_profile("desk", deadline=None)
