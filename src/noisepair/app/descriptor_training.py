@@ -1,7 +1,5 @@
 """`noisepair hpatches train`: sheets of patches in, a trained descriptor out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from ..hpatches.layout import open_set
 from ..hpatches.splits import find_split
 from .console import Options, span
 from .denoising import progress
-from .training import lines_of, stop_on_signal, with_lines
+from .training import lines_of, stop_on_signal, told_stopped, with_lines
 
 if TYPE_CHECKING:
     from ..descriptors.train import Progress
@@ -82,12 +80,7 @@ def train(
         )  # fmt: skip
     came = descriptor.card.provenance["result"]
     if stopped:
-        again = sys.argv[1:] if "--resume" in sys.argv else [*sys.argv[1:], "--resume"]
-        options.say(
-            f"Stopped at step {came['steps']}; all of it is saved. Go on with:",
-            f"  noisepair {shlex.join(again)}",
-        )
-        return 130
+        return told_stopped(came["steps"], options)
     scores = ", ".join(
         f"{name} {came[name]:.3f}" for name in ("matching", "easy", "hard", "tough", "mae")
         if name in came

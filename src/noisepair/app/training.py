@@ -125,16 +125,21 @@ def train(  # noqa: PLR0913  an option each; the rest of them are recipe lines
         )  # fmt: skip
     came = denoiser.card.provenance["result"]
     if stopped:
-        again = sys.argv[1:] if "--resume" in sys.argv else [*sys.argv[1:], "--resume"]
-        options.say(
-            f"Stopped at step {came['steps']}; all of it is saved. Go on with:",
-            f"  noisepair {shlex.join(again)}",
-        )
-        return 130
+        return told_stopped(came["steps"], options)
     page = write_training(out, denoiser)
     plain = {"model": str(out), "report": str(page), **came}
     options.result(told(denoiser, out, page), plain)
     return 0
+
+
+def told_stopped(step: int, options: Options) -> int:
+    """How to go on with a run that was stopped; its exit code."""
+    again = sys.argv[1:] if "--resume" in sys.argv else [*sys.argv[1:], "--resume"]
+    options.say(
+        f"Stopped at step {step}; all of it is saved. Go on with:",
+        f"  noisepair {shlex.join(again)}",
+    )
+    return 130
 
 
 def told(denoiser: "Denoiser", out: Path, page: Path) -> str:
