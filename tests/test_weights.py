@@ -291,8 +291,13 @@ def test_pictures_that_came_to_the_same_shots_come_to_the_same_weights(
     assert equal is same
 
 
-def test_the_recipe_and_the_cards_of_the_bundled_weights_ask_for_noisy_targets():
-    recipes = [Recipe.read(ROOT / "training/weights.toml")]
+def test_both_bundled_networks_together_weigh_no_more_than_promised():
+    files = [checkpoint.located(name) / checkpoint.WEIGHTS for name in checkpoint.BUNDLED]
+    assert sum(file.stat().st_size for file in files) <= 8_000_000
+
+
+def test_the_recipe_and_the_cards_of_the_bundled_weights_ask_for_noisy_targets(script):
+    recipes = [script.recipe_in(None, planes) for planes in (1, 3)]
     recipes += [
         checkpoint.read_card(checkpoint.located(name)).recipe for name in checkpoint.BUNDLED
     ]

@@ -28,6 +28,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,8 @@ from noisepair.descriptors import descriptor
 from noisepair.models.drunet import DRUNetModule
 from noisepair.train import Progress, train
 
+RECIPE = Path(__file__).with_name("weights.toml")
+GREY = {"network.channels": [64, 64, 128, 192]}  # both files together are to stay below 8 MB
 SIDE = 160  # 481×321 pixels, the size in BSDS500, hold six such tiles
 
 
@@ -57,6 +60,12 @@ def luma(pixels: np.ndarray) -> np.ndarray:
     """RGB as grey, rounded: the weights of ITU-R BT.601, as the grey test sets were made."""
     grey = pixels.astype(np.float64) @ [0.298936, 0.587043, 0.114021]
     return np.rint(grey)[..., None].astype(np.uint8)
+
+
+def recipe_in(path: Path | None, planes: int, lines: dict[str, Any] | None = None) -> Recipe:
+    """A recipe file, or ours for pictures of so many planes."""
+    own = GREY if path is None and planes == 1 else {}
+    return Recipe.read(path or RECIPE, own | (lines or {}))
 
 
 def show(progress: Progress) -> None:
@@ -132,7 +141,7 @@ def main() -> None:
     parser.add_argument("--photos", nargs="+", type=Path, help="folders of photographs")
     parser.add_argument("--from", dest="begin", type=Path, help="a model to begin with")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).with_name("weights.toml"))
+    parser.add_argument("--recipe", type=Path, help="instead of weights.toml beside this file")
     parser.add_argument("--budget", default="110m")
     parser.add_argument("--lr", type=float, help="instead of the recipe's")
     parser.add_argument("--device", default="cpu")
@@ -142,14 +151,16 @@ def main() -> None:
     if asked.kind == "grow":
         if len(asked.models) != 1 or not asked.out:
             parser.error("grow takes one model, and --out")
-        return grow(asked.models[0], Recipe.read(asked.recipe), asked.out)
+        card = checkpoint.read_card(asked.models[0])
+        return grow(asked.models[0], recipe_in(asked.recipe, card.planes), asked.out)
     if not asked.photos:
         parser.error("--photos is missing: folders of photographs to train on")
     out = asked.out or Path("build/weights") / asked.kind
     rate = {"lr": asked.lr} if asked.lr else {}
-    recipe = Recipe.read(asked.recipe, {"budget": asked.budget} | rate)
+    planes = 3 if asked.kind == "colour" else 1
+    recipe = recipe_in(asked.recipe, planes, {"budget": asked.budget} | rate)
     assert recipe.noise is not None, "the recipe has a noise"
-    squares = dict(tiles(asked.photos, 3 if asked.kind == "colour" else 1))
+    squares = dict(tiles(asked.photos, planes))
     shots = sources.open_source(squares, noise=recipe.noise, seed=recipe.seed)
     del squares
     resume = (out / "model.json").exists()

@@ -336,6 +336,8 @@ def test_a_recipe_is_written_as_a_person_would_and_reads_back():
         ({"denoiser": "m", "front": "unet"}, r"and one stands in front\. Give one of them"),
         ({"target": "noisy"}, r"target=noisy compares with the same patch under other noise"),
         ({"front": "dncnn", "pixel_loss": "l3"}, r"Unknown loss 'l3'\. Available: bce, l0, l1"),
+        ({"grain": 2}, r"grain=2 enlarges noise that is drawn anew at every step"),
+        ({"grain": 2, "noise": "gaussian", "fresh_noise": False}, r"grain=2 enlarges noise"),
         ({"triplet": 0}, r"triplet=0 leaves nothing to learn from\. Give a teacher"),
         ({"network": "quick", "network.quarter": [], "network.eighth": [8]}, r"reached by way of"),
     ],

@@ -13,6 +13,8 @@ from noisepair.hpatches.splits import Split, write_splits
 QUICKLY = ("--network", "quick", "--network.half", "4", "--network.quarter", "8", "--batch", "16",
            "--noise.sigma", "0:50/255", "--validations", "2")  # fmt: skip
 
+UNSAID = [*QUICKLY[:8], *QUICKLY[10:]]  # nothing of noise
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -55,14 +57,33 @@ def test_what_was_trained_is_judged(capsys, folder, tmp_path):
 
 def test_the_noise_of_the_data_is_seen_where_it_was_asked_for(capsys, folder, tmp_path):
     loss = {}
-    quickly = [*QUICKLY[:8], *QUICKLY[10:]]  # no noise is drawn
-    for kind in ((), ("--noisy",)):
+    for kind in (("--noise", "none"), ("--noisy",), ()):
         out = tmp_path / f"m{len(kind)}"
-        code, _, _ = run(capsys, "train", folder, "--out", out, *quickly, "--steps", 1, *kind)
+        code, _, _ = run(capsys, "train", folder, "--out", out, *UNSAID, "--steps", 1, *kind)
         assert code == 0
         history = (out / "history.jsonl").read_text().splitlines()
         loss[kind] = json.loads(history[-1])["loss"]
-    assert loss[()] != loss["--noisy",]
+    assert len(set(loss.values())) == 3
+
+
+def test_noise_is_drawn_where_nothing_is_said_of_it(capsys, folder, tmp_path):
+    recipes = {}
+    for number, words in enumerate([[], ["--noise.sigma", "0:50/255"], ["--noise", "none"]]):
+        out = tmp_path / f"m{number}"
+        assert run(capsys, "train", folder, "--out", out, *UNSAID, "--steps", 1, *words)[0] == 0
+        card = json.loads((out / "descriptor.json").read_text())
+        recipes[number] = card["provenance"]["recipe"]
+    assert recipes[0] == recipes[1]
+    assert "noise" not in recipes[2]
+
+
+def test_a_run_with_the_noise_left_unsaid_goes_on_with_and_without_its_lines(
+    capsys, folder, tmp_path
+):
+    words = ("train", folder, "--out", tmp_path / "m", *UNSAID, "--steps", 1)
+    assert run(capsys, *words)[0] == 0
+    assert run(capsys, *words, "--resume")[0] == 0
+    assert run(capsys, *words[:4], "--resume")[0] == 0
 
 
 def test_lines_come_from_a_file_and_those_typed_come_first(capsys, folder, tmp_path):
@@ -89,6 +110,7 @@ def test_lines_come_from_a_file_and_those_typed_come_first(capsys, folder, tmp_p
         (["--batch", "100"], "There are 24 places, and batch=100"),
         (["--noisy", "--noise.sigma", "0.1"], "noisy patches of their own"),
         (["--recipe", "none.toml"], "none.toml"),
+        (["--noisy", "--grain", "2"], "grain=2 enlarges noise that is drawn anew"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(capsys, folder, tmp_path, words, said):

@@ -1,5 +1,6 @@
 """`noisepair describe`: the key points of pictures and what descriptors make of them, in a file."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -61,10 +62,7 @@ def describe(  # noqa: PLR0913  a command has as many options as it has
     require("cv2")
     from ..descriptors import feature_files, features
 
-    if most < 1:
-        raise InputError(f"--most {most} is none at all. Give 1 or more, or leave it out.")
-    if not region > 0:
-        raise InputError(f"--region {region:g} has no area. Give 7.5, or leave it out.")
+    refuse(most, region)
     known = level(sigma)
     files = meant(picture)
     device = options.torch_device()
@@ -95,6 +93,14 @@ def describe(  # noqa: PLR0913  a command has as many options as it has
     )
     options.result(text, {"out": str(out), "model": model, "described": told, "failed": failed})
     return 2 if failed else 0
+
+
+def refuse(most: int, region: float) -> None:
+    """Numbers that are none, before anything is read."""
+    if most < 1:
+        raise InputError(f"--most {most} is none at all. Give 1 or more, or leave it out.")
+    if not 0 < region < math.inf:
+        raise InputError(f"--region {region:g} has no area. Give 7.5, or leave it out.")
 
 
 def meant(pictures: Sequence[str]) -> list[Path]:

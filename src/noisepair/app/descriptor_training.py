@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..descriptors.train import Progress
 
 STANDARD = Options()
+BLIND = {"noise.sigma": "0:50/255"}  # where nothing is said of noise; the bundled one has learnt so
 
 
 @with_lines(LINES)
@@ -33,6 +34,9 @@ def train(
     **lines: str | bool | None,
 ) -> int:
     """Train a descriptor on the training sequences of a set of patches.
+
+    Noise of sigma 0 to 50/255 is drawn anew at every step, unless the recipe or --noisy says
+    otherwise; --noise none trains on patches as they are.
 
     Parameters
     ----------
@@ -53,7 +57,10 @@ def train(
     from ..descriptors import sheets_of, train_descriptor
 
     given = lines_of(lines)
-    wanted = DescriptorRecipe.read(recipe, given) if recipe or given or not resume else None
+    as_begun = resume and not recipe and not given
+    if not recipe and not noisy and not any(line.startswith("noise") for line in given):
+        given = {**BLIND, **given}
+    wanted = None if as_begun else DescriptorRecipe.read(recipe, given)
     chosen = find_split(split, patches)
     if not chosen.train:
         raise InputError(

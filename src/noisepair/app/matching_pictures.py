@@ -15,7 +15,7 @@ from ..files import make_folder, write
 from ..runtimes import require
 from .console import Options
 from .denoising import level
-from .describing import MODEL, read, said, sentence
+from .describing import MODEL, read, refuse, said, sentence
 
 if TYPE_CHECKING:
     from ..descriptors.correspondence import Correspondence
@@ -86,7 +86,8 @@ def match(  # noqa: PLR0913  a command has as many options as it has
     from ..descriptors.correspondence import correspond
     from ..hpatches._scenes import read_homography
 
-    refuse(ratio, threshold, most, region)
+    refuse(most, region)
+    refuse_matching(ratio, threshold)
     known = level(sigma)
     clear(out, overwrite=overwrite)
     right = None if truth is None else read_homography(truth)
@@ -118,8 +119,8 @@ def match(  # noqa: PLR0913  a command has as many options as it has
     options.result(words(plain, out), {**plain, "out": files})
 
 
-def refuse(ratio: float, threshold: float, most: int, region: float) -> None:
-    """Numbers that are none, before anything is read."""
+def refuse_matching(ratio: float, threshold: float) -> None:
+    """Numbers that keep no match or no inlier."""
     if not 0 < ratio <= 1:
         raise InputError(
             f"--ratio {ratio:g} is not possible. Give more than 0 and at most 1, which keeps all"
@@ -127,10 +128,6 @@ def refuse(ratio: float, threshold: float, most: int, region: float) -> None:
         )
     if not 0 < threshold < math.inf:
         raise InputError(f"--threshold {threshold:g} has no inliers. Give pixels, such as 3.")
-    if most < 1:
-        raise InputError(f"--most {most} is none at all. Give 1 or more, or leave it out.")
-    if not 0 < region < math.inf:
-        raise InputError(f"--region {region:g} has no area. Give 7.5, or leave it out.")
 
 
 def clear(out: Path, *, overwrite: bool) -> None:

@@ -185,10 +185,10 @@ def located(model: str | Path) -> Path:
     known = bundled()
     if str(model) in known:
         return BUNDLED / str(model)
-    names = f", or a name of bundled ones: {', '.join(known)}" if known else ""
+    names = f", or the name of a bundled one: {', '.join(known)}" if known else ""
     raise InputError(
-        f"There is no descriptor {model}. Give a folder that training wrote, a file of published"
-        f" weights{names}."
+        f"There is no descriptor {model}. Give a folder that training wrote, or a file of"
+        f" published weights{names}."
     )
 
 

@@ -121,6 +121,11 @@ class DescriptorRecipe:
                 "target=noisy compares with the same patch under other noise, which is drawn only"
                 " where noise is fresh. Give noise and fresh_noise, or target=clean."
             )
+        if self.grain > 1 and (self.noise is None or not self.fresh_noise):
+            raise ValueError(
+                f"grain={self.grain:g} enlarges noise that is drawn anew at every step, and there is"
+                " none. Give noise and fresh_noise, or leave grain out."
+            )
         if not self.triplet and self.teacher is None and not (self.joint and self.pixels):
             raise ValueError(
                 "triplet=0 leaves nothing to learn from. Give a teacher, let a denoiser learn, or"
@@ -161,7 +166,7 @@ quick, resnet50. Did you mean 'hardnet'?
             elif isinstance(value, Mapping):
                 inner = {name: listed(name, plain(one)) for name, one in value.items()}
                 tables.setdefault(part, {}).update(inner)
-            elif value is not None:
+            elif plain(value) is not None:
                 tables.setdefault(part, {}).update(of_kind(part, str(value)))
         for part, kind in KINDS.items():
             if part in tables:
