@@ -1,6 +1,7 @@
 """No more is taken off a picture than the noise that was measured in it, whatever it brings."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from skimage import data
 
 import noisepair
-from noisepair import images
+from noisepair import checkpoint, images
 from noisepair.app.cli import main
 from noisepair.blind import (
     GRAIN,
@@ -526,3 +527,19 @@ def test_noise_that_cannot_be_is_refused_before_anything_is_written(
     assert sentence in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_copy_of_bundled_weights_measures_the_noise_as_they_do(capsys, tmp_path):
+    noisy = photograph()[0] / 255 + np.random.default_rng(0).normal(0, 0.1, photograph()[0].shape)
+    np.save(tmp_path / "a.npy", noisy.astype(np.float32))
+    shutil.copytree(checkpoint.located("colour"), tmp_path / "mine")
+    out = {}
+    for words in ((), ("--model", tmp_path / "mine"), ("--model", tmp_path / "mine", "--sigma", 0)):
+        code, said, _ = denoised(capsys, tmp_path, *words, "--overwrite", "--json")
+        assert code == 0
+        [line] = json.loads(said)["written"]
+        out[words] = (np.load(tmp_path / "out" / "a.npy"), line["noise"])
+    own, copied, told = out.values()
+    np.testing.assert_array_equal(own[0], copied[0])
+    assert own[1] == copied[1]
+    np.testing.assert_array_equal(told[0], noisy.astype(np.float32))

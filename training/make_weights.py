@@ -96,6 +96,7 @@ def install(models: list[Path]) -> None:
         tensors, about = checkpoint.load_tensors(model / checkpoint.WEIGHTS)
         half = {key: value.half() for key, value in tensors.items()}
         checkpoint.save_tensors(place / checkpoint.WEIGHTS, half, about)
+        card = dataclasses.replace(card, provenance={**card.provenance, "blind": True})
         checkpoint.write_card(place, card)
         size = (place / checkpoint.WEIGHTS).stat().st_size
         print(f"{model} is now the bundled {name}: {size:,} bytes")

@@ -50,6 +50,11 @@ class Card:
     scale: Scale
     provenance: Mapping[str, Any]
 
+    @property
+    def blind(self) -> bool:
+        """Whether they are for any picture, as those that come with noisepair and their exports."""
+        return bool(self.provenance.get("blind"))
+
     def as_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,

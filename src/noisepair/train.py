@@ -539,6 +539,7 @@ def result(journal: Journal, monitor: Monitor) -> dict[str, Any]:
         "complete": journal.clock.over,
         "best_step": journal.best_step,
         "held_out_l2": best,
+        "held_out_l2_at_first": lines[0]["held_out"] if lines and lines[0]["step"] == 0 else None,
         "noise_variance": monitor.noise if monitor.pairs and not monitor.ranks else None,
         **{
             name: of_best.get(name)

@@ -125,16 +125,15 @@ class Shelf:
         """Weights that come with noisepair are told of the noise; a trained model knows its own."""
         if name not in self.known:
             found = Denoiser.load(name, self.device, average=self.average, runtime=self.runtime)
-            bundled = checkpoint.located(name) != Path(name)
             told = self.sigma is not None or self.noise is not None or self.strength != 1
-            if not bundled and told:
+            if not found.card.blind and told:
                 raise InputError(
                     f"--sigma, --noise and --strength are for the bundled weights, and {name} was"
                     " trained on noise that it knows. Leave them out, or leave out --model."
                 )
             self.known[name] = (
                 Blind(found, sigma=self.sigma, noise=self.noise, strength=self.strength)
-                if bundled else found
+                if found.card.blind else found
             )  # fmt: skip
         return self.known[name]
 
@@ -259,8 +258,8 @@ def time_for(text: str | None, model: str | None) -> float | None:
         return None
     if model is not None and checkpoint.located(model) == Path(model):
         raise InputError(
-            f"--adapt is for the bundled weights, and {model} knows its noise. Leave it out, or"
-            " leave out --model."
+            f"--adapt is for the bundled weights, and {model} is another model. Leave it out,"
+            " or leave out --model."
         )
     from ..adapt import SHORTEST
 

@@ -123,8 +123,8 @@ class DescriptorRecipe:
             )
         if self.grain > 1 and (self.noise is None or not self.fresh_noise):
             raise ValueError(
-                f"grain={self.grain:g} enlarges noise that is drawn anew at every step, and there is"
-                " none. Give noise and fresh_noise, or leave grain out."
+                f"grain={self.grain:g} enlarges noise that is drawn anew at every step, and there"
+                " is none. Give noise and fresh_noise, or leave grain out."
             )
         if not self.triplet and self.teacher is None and not (self.joint and self.pixels):
             raise ValueError(
