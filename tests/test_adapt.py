@@ -45,7 +45,7 @@ def test_it_ends_with_weights_that_are_no_worse_on_what_was_held_out():
     ("step", "left", "said"),
     [
         (0, 1.0, "not adapted: 50 steps on it made the weights no better for the parts"),
-        (40, 0.987, "not adapted: 50 steps on it made the weights better by 1.3% only for the"),
+        (40, 0.987, "not adapted: 50 steps on it made the weights 1.3% better for the parts"),
         (40, 0.97, "adapted in 40 of 50 steps"),
     ],
 )

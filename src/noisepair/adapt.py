@@ -96,12 +96,12 @@ def adapt(
     came = denoiser.card.provenance["result"]
     gain = 1 - came["held_out_l2"] / came["held_out_l2_at_first"]
     if gain < LEAST:
-        better = f"better by {gain:.1%} only" if came["best_step"] else "no better"
-        return Adapted(
-            None,
-            f"not adapted: {came['steps']} steps on it made the weights {better} for the parts of"
-            f" it that were held out, and less than {LEAST:.0%} is no gain",
-        )
+        made = f"not adapted: {came['steps']} steps on it made the weights"
+        parts = "for the parts of it that were held out"
+        if not came["best_step"]:
+            return Adapted(None, f"{made} no better {parts}")
+        few = f"and what is gained below {LEAST:.0%} is lost in the whole picture"
+        return Adapted(None, f"{made} {gain:.1%} better {parts}, {few}")
     return Adapted(denoiser, f"adapted in {came['best_step']} of {came['steps']} steps")
 
 

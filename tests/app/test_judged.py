@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,9 +197,10 @@ def test_a_trained_model_is_judged_as_it_is(tmp_path):
     """Its noise it knows: nothing is measured."""
     from noisepair import checkpoint
 
-    for name in ("model.json", "weights.safetensors"):
-        (tmp_path / name).write_bytes((checkpoint.located("grey") / name).read_bytes())
-    judged = AsDenoised(str(tmp_path), Options(device="cpu"))
+    shutil.copytree(checkpoint.located("grey"), tmp_path / "model")
+    card = checkpoint.read_card(tmp_path / "model")
+    checkpoint.write_card(tmp_path / "model", replace(card, provenance={}))
+    judged = AsDenoised(str(tmp_path / "model"), Options(device="cpu"))
     noisy = shot(pictures()["0.npy"], 7)
     assert np.array_equal(
         judged.pages(noisy[None, ..., None]), Denoiser.load("grey").pages(noisy[None, ..., None])

@@ -158,7 +158,7 @@ def test_it_stands_where_kornia_wants_a_descriptor(folder):
 def test_a_name_finds_what_comes_with_the_package(folder, monkeypatch):
     monkeypatch.setattr(descriptor, "BUNDLED", folder.parent)
     assert Descriptor.load("m").card.network == TINY.network
-    with pytest.raises(InputError, match=r"no descriptor n\. .* or a name of bundled ones: m\."):
+    with pytest.raises(InputError, match=r"no descriptor n\. .* or the name of a bundled one: m\."):
         Descriptor.load("n")
 
 
