@@ -94,8 +94,11 @@ def bundled(clean: np.ndarray, noisy: np.ndarray) -> Line:
         "cpu_seconds": round(time.process_time() - spent, 2),
         "steps": 0,
     }
-    mean = Denoiser.load("colour", average=True)
-    scores = {"noisy": noisy, "once": once, "average": Blind(mean).pages(noisy[None])[0][0]}
+    mean = Blind(Denoiser.load("colour", average=True))
+    mean.pages(noisy[None])
+    began = time.perf_counter()
+    scores = {"noisy": noisy, "once": once, "average": mean.pages(noisy[None])[0][0]}
+    took["average_seconds"] = round(time.perf_counter() - began, 2)
     return {name: round(scored(one, clean), 4) for name, one in scores.items()} | took
 
 

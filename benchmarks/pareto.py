@@ -272,7 +272,8 @@ def drawn(every: Sequence[Point]) -> str:
         axes.plot(one.megapixels, one.psnr, MARKS.get(one.way, "o"), ms=6, color=colour,
                   ls="none", label=label, zorder=2)  # fmt: skip
         if named[one.network] is one:
-            axes.annotate(one.network, (one.megapixels, one.psnr), (0, 7), ha="center",
+            above = 7 if one.network == "ours" or not one.way else -16  # other networks of ours
+            axes.annotate(one.network, (one.megapixels, one.psnr), (0, above), ha="center",
                           textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
     axes.legend(frameon=False, labelcolor=INK, title="ours", alignment="left", fontsize=8,
                 loc="lower left")  # fmt: skip
