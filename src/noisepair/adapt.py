@@ -33,8 +33,8 @@ SIDE, MOST = 96, 6  # pixels of a tile at least, and tiles along a side at most
 FEWEST, HELD_OUT = 4, 0.2  # tiles that it takes, and the share of them that is held out
 SHORTEST = 3.0  # seconds: the first step alone, and looking at what is held out, take one
 # Of what held-out pixels are missed by. Of nine pictures five gained less than this: -0.43 to
-# +0.03 dB at full size. Four gained more: three real shots won 0.2 to 1.0 dB, one speckled photograph
-# lost 0.3.
+# +0.03 dB at full size. Four gained more: three real shots won 0.2 to 1.0 dB, and
+# one speckled photograph lost 0.3.
 LEAST = 0.02
 RATE = 2e-4  # a tenth of what the bundled weights were trained with
 
