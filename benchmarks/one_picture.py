@@ -129,7 +129,7 @@ def run(asked: argparse.Namespace) -> None:
         if asked.pictures and name not in asked.pictures:
             continue
         if asked.bundled:
-            said = {"picture": name, "pairs": "–", "length": "–"}
+            said: Line = {"picture": name, "pairs": "–", "length": "–"}
             said["begun_with"] = f"bundled {known_by}"
             if key(said) not in known:
                 put(asked.out, said | bundled(clean, spoilt(clean, number)) | {"machine": machine})
