@@ -27,7 +27,6 @@ Published for this protocol, without weights of their own: ZS-N2N 29.07, Pixel2P
 """
 
 import argparse
-import hashlib
 import json
 import os
 import time
@@ -37,6 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from weights import digest
 
 import noisepair
 from noisepair import checkpoint, hardware, images
@@ -120,8 +120,7 @@ def key(line: Line) -> tuple[str, ...]:
 def run(asked: argparse.Namespace) -> None:
     """Measure what is missing."""
     length = {"steps": asked.steps} if asked.steps else {"budget": asked.budget}
-    weights = checkpoint.located("colour") / checkpoint.WEIGHTS
-    known_by = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    known_by = digest(checkpoint.located("colour"))
     known = {key(line) for line in read(asked.out)}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     machine = hardware.describe(torch.device("cpu"))
